@@ -1,0 +1,29 @@
+"""The errors a user can meet.  Each message says what, where, got, want and what to do."""
+
+
+class ZooError(Exception):
+    """Base of every error raised on purpose; the commands print it as one line and exit 1."""
+
+
+class ConfigError(ZooError):
+    """A model, head or run was described in a way that cannot be built."""
+
+
+class CheckpointError(ZooError):
+    """A weight file is missing, damaged or does not fit the model."""
+
+
+class VocabularyError(ZooError):
+    """A vocabulary file or the tokenizer's settings cannot be used."""
+
+
+class DataError(ZooError):
+    """A data file, a row or a text handed in cannot be used."""
+
+
+class ExportError(ZooError):
+    """A model cannot be exported, or an exported model cannot be read."""
+
+
+class DownloadError(ZooError):
+    """A file could not be fetched, verified or unpacked."""

@@ -30,18 +30,23 @@ _HF_IGNORED = frozenset(
     bos_token_id chunk_size_feed_forward classifier_dropout cross_attention_hidden_size decoder_start_token_id
     directionality diversity_penalty do_sample dtype early_stopping encoder_no_repeat_ngram_size eos_token_id
     exponential_decay_length_penalty finetuning_task forced_bos_token_id forced_eos_token_id
-    gradient_checkpointing id2label is_encoder_decoder label2id language layer_norm_type length_penalty
+    gradient_checkpointing id2label is_encoder_decoder label2id language length_penalty
     max_length min_length model_type name no_repeat_ngram_size num_beam_groups num_beams num_labels
     num_return_sequences output_attentions output_hidden_states output_past output_scores pad_token_id
     pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head pooler_type prefix
-    problem_type pruned_heads remove_invalid_values repetition_penalty return_dict return_dict_in_generate
+    problem_type remove_invalid_values repetition_penalty return_dict return_dict_in_generate
     sep_token_id suppress_tokens task_specific_params temperature tf_legacy_loss tie_encoder_decoder
     tie_word_embeddings tokenizer_class top_k top_p torch_dtype torchscript transformers_version typical_p
     use_bfloat16 use_cache
     """.split()
 )
 # Keys that would change the graph: only the value that means plain BERT is accepted.
-_HF_FIXED = {"is_decoder": False, "add_cross_attention": False, "position_embedding_type": "absolute"}
+_HF_FIXED: dict[str, Any] = {
+    "is_decoder": False,
+    "add_cross_attention": False,
+    "position_embedding_type": "absolute",
+    "pruned_heads": {},
+}
 _GOOGLE_IGNORED = frozenset(
     "directionality pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head"
     " pooler_type".split()
@@ -163,7 +168,12 @@ class BertConfig:
         """Return the keys a Hugging Face `config.json` has for the encoder (`pooler` has no place there)."""
         acts = {ours: theirs for theirs, ours in reversed(_HF_ACTIVATIONS.items())}
         values = {name: value for name, value in self.to_dict().items() if name in _HF_KEYS}
-        return {"model_type": "bert", **values, "hidden_act": acts[self.hidden_act], **_HF_FIXED}
+        return {
+            "model_type": "bert",
+            **values,
+            "hidden_act": acts[self.hidden_act],
+            "position_embedding_type": "absolute",
+        }
 
     def to_google(self) -> dict[str, Any]:
         """Return a Google `bert_config.json`.

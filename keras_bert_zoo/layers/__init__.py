@@ -1,0 +1,9 @@
+"""The Keras layers of BERT: public, serialisable, written with `keras.ops` alone."""
+
+from keras_bert_zoo.layers.attention import SelfAttention
+from keras_bert_zoo.layers.block import Block
+from keras_bert_zoo.layers.embeddings import Embeddings
+from keras_bert_zoo.layers.layout import Grid, ToGrid
+from keras_bert_zoo.layers.pooling import Pooler
+
+__all__ = ["Block", "Embeddings", "Grid", "Pooler", "SelfAttention", "ToGrid"]

@@ -1,0 +1,86 @@
+"""BERT, whole, in one page.  B batch, T tokens a row, N tokens, D hidden size.
+
+word ids, type ids --Embeddings--> tokens [N,D] --Block x L--> tokens [N,D] --ToGrid--> sequence_output [B,T,D]
+                                                                        first token --Pooler--> pooled_output [B,D]
+"""
+
+from __future__ import annotations
+
+import keras
+
+from keras_bert_zoo.config import BertConfig
+from keras_bert_zoo.errors import ConfigError
+from keras_bert_zoo.layers import Block, Embeddings, Grid, Pooler, ToGrid
+
+INPUTS = ("input_word_ids", "input_mask", "input_type_ids")
+
+
+def build_encoder(config: BertConfig, *, layout: str = "padded", dtype: str | None = None) -> keras.Model:
+    """Build the BERT encoder as a functional Keras model named "bert".
+
+    Inputs, int32 [B,T]: `input_word_ids`, `input_mask` (1 for a real token), `input_type_ids` (segment, 0 or 1).
+    Outputs: `sequence_output` [B,T,D], `encoder_outputs` (one [B,T,D] a block) and, if `config.pooler`,
+    `pooled_output` [B,D].  `dtype` is a Keras dtype or policy name, the global policy unless given.
+
+    Raises: ConfigError on an unknown layout.  Source: Devlin et al. 2019; google-research/bert modeling.py.
+    """
+    word_ids, mask, type_ids = (keras.Input((None,), dtype="int32", name=name) for name in INPUTS)
+    grid = Grid(layout, name="grid", dtype=dtype)(mask)
+    x = Embeddings(
+        config.vocab_size,
+        config.hidden_size,
+        config.max_position_embeddings,
+        config.type_vocab_size,
+        config.layer_norm_eps,
+        config.hidden_dropout_prob,
+        config.initializer_range,
+        name="embeddings",
+        dtype=dtype,
+    )(word_ids, type_ids)  # [N,D]
+    to_grid = ToGrid(name="to_grid", dtype=dtype)
+    encoder_outputs = []
+    for i in range(config.num_hidden_layers):
+        x = Block(
+            config.hidden_size,
+            config.num_attention_heads,
+            config.intermediate_size,
+            config.hidden_act,
+            config.layer_norm_eps,
+            config.hidden_dropout_prob,
+            config.attention_probs_dropout_prob,
+            config.initializer_range,
+            name=f"block_{i}",
+            dtype=dtype,
+        )(x, grid)  # [N,D]
+        encoder_outputs.append(to_grid(x, grid))  # [B,T,D]
+    outputs = {"sequence_output": encoder_outputs[-1], "encoder_outputs": encoder_outputs}
+    if config.pooler:
+        pooler = Pooler(config.hidden_size, config.initializer_range, name="pooler", dtype=dtype)
+        outputs["pooled_output"] = pooler(encoder_outputs[-1])  # [B,D]
+    return keras.Model(dict(zip(INPUTS, (word_ids, mask, type_ids), strict=True)), outputs, name="bert")
+
+
+def encoder_config(encoder: keras.Model) -> BertConfig:
+    """Read back the config an encoder was built from (`pad_token_id` apart, which no layer knows).
+
+    Raises: ConfigError where the model is no encoder of `build_encoder`.
+    """
+    found = {layer.name: layer for layer in encoder.layers}
+    if not isinstance(found.get("embeddings"), Embeddings) or not isinstance(found.get("block_0"), Block):
+        raise ConfigError(f"Model '{encoder.name}' is no BERT encoder: make one with build_encoder or kbz.load.")
+    table, block = found["embeddings"], found["block_0"]
+    return BertConfig(
+        vocab_size=table.vocab_size,
+        hidden_size=table.hidden_size,
+        num_hidden_layers=sum(isinstance(layer, Block) for layer in encoder.layers),
+        num_attention_heads=block.num_attention_heads,
+        intermediate_size=block.intermediate_size,
+        hidden_act=block.hidden_act,
+        hidden_dropout_prob=block.hidden_dropout,
+        attention_probs_dropout_prob=block.attention_dropout,
+        max_position_embeddings=table.max_position_embeddings,
+        type_vocab_size=table.type_vocab_size,
+        initializer_range=table.initializer_range,
+        layer_norm_eps=table.layer_norm_eps,
+        pooler="pooler" in found,
+    )

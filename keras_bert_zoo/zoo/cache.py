@@ -1,0 +1,84 @@
+"""The cache: an entry is there whole or not at all, whoever else is fetching it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from keras_bert_zoo.errors import DownloadError
+
+Progress = Callable[[str], None]  # called with one short sentence at every step of a fetch
+
+
+def cache_root() -> Path:
+    """Return the folder that holds all fetched files: `KBZ_CACHE`, or `keras_bert_zoo` in the user's cache folder.
+
+    Source: XDG Base Directory Specification (`XDG_CACHE_HOME`; a relative value is invalid and ignored).
+    """
+    if own := os.environ.get("KBZ_CACHE"):
+        return Path(own).expanduser()
+    shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (shared if shared.is_absolute() else Path.home() / ".cache") / "keras_bert_zoo"
+
+
+def build_once(
+    entry: str, files: Iterable[str], build: Callable[[Path], None], progress: Progress | None = None
+) -> Path:
+    """Return the folder `entry` of the cache, made by `build(empty_folder)` unless all its `files` are there already.
+
+    Raises: whatever `build` raises, with nothing left behind; `DownloadError` when the cache cannot be written.
+    """
+    folder, files = cache_root() / entry, tuple(files)
+    if _missing(folder, files):
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with _only_one(folder, progress):
+                if _missing(folder, files):  # another process may have made it while this one waited
+                    _build(folder, files, build)
+        except OSError as error:
+            raise DownloadError(
+                f"{folder} cannot be prepared: {error}. Make room there, or set KBZ_CACHE to a folder you can write to."
+            ) from error
+    return folder
+
+
+def _missing(folder: Path, files: Iterable[str]) -> list[str]:
+    return [name for name in files if not (folder / name).is_file()]
+
+
+def _build(folder: Path, files: tuple[str, ...], build: Callable[[Path], None]) -> None:
+    partial = folder.with_name(f".{folder.name}.partial")
+    if partial.exists():  # a process was killed here; the lock says that it no longer runs
+        shutil.rmtree(partial)
+    partial.mkdir()
+    try:
+        build(partial)
+        if missing := _missing(partial, files):
+            raise DownloadError(f"{folder.name}: the fetched archive gave no {', '.join(missing)}.")
+        if folder.exists():  # somebody removed files from a finished entry
+            shutil.rmtree(folder)
+        os.replace(partial, folder)
+    except BaseException:  # Ctrl-C too must leave nothing
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def _only_one(folder: Path, progress: Progress | None) -> Iterator[None]:
+    """Hold the entry's lock file; the operating system frees it when a process dies."""
+    import filelock
+
+    lock = filelock.FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        if progress:
+            progress(f"waiting for another process that prepares {folder.name}")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,60 @@
+"""Folders of a Hugging Face hub, through huggingface_hub and in its own cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from keras_bert_zoo.errors import DownloadError
+from keras_bert_zoo.zoo.cache import Progress
+
+SCHEME = "hf://"
+
+# What a BERT folder can hold for us; pickled weights, of which most repositories keep a copy, stay where they are.
+_FILES = [
+    "config.json",
+    "vocab.txt",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "zoo.json",
+    "modules.json",
+    "sentence_bert_config.json",
+    "1_Pooling/config.json",
+]
+
+
+def fetch_hub(name: str, progress: Progress | None = None) -> Path:
+    """Return the local snapshot of `hf://organisation/name` or `hf://organisation/name@revision`.
+
+    Which hub, which token and which cache are huggingface_hub's settings (HF_ENDPOINT, HF_TOKEN, HF_HOME).
+
+    Raises: `DownloadError` when it cannot be fetched, or holds no config.json or no safetensors file.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, HTTPError  # HTTPError: of the HTTP library it was built on
+    from huggingface_hub.utils import tqdm
+
+    class Silent(tqdm):  # libraries do not print; `progress` is how a caller hears of this
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **{**options, "disable": True})
+
+    repository, _, revision = name.removeprefix(SCHEME).partition("@")
+    if progress:
+        progress(f"fetching {name}")
+    try:
+        folder = Path(
+            snapshot_download(repository, revision=revision or None, allow_patterns=_FILES, tqdm_class=Silent)
+        )
+    except (HTTPError, HFValidationError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise DownloadError(f"{name} could not be fetched from the hub ({type(error).__name__}: {reason}).") from error
+    if not (folder / "config.json").is_file():
+        raise DownloadError(f"{name} has no config.json, so it is not a Hugging Face model folder.")
+    if not any(folder.glob("*.safetensors")):
+        raise DownloadError(
+            f"{name} has no *.safetensors file; pickled weights are not read, ask for a revision with one."
+        )
+    return folder

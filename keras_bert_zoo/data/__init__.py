@@ -1,0 +1,30 @@
+"""Tables of texts and labels, data sets by name, batches.
+
+Names resolve on first use: batches need TensorFlow, tables do not.
+"""
+
+from importlib import import_module
+from typing import Any
+
+# public name -> the module it lives in
+_PUBLIC = {
+    "Table": "keras_bert_zoo.data.tables",
+    "read_table": "keras_bert_zoo.data.tables",
+    "Splits": "keras_bert_zoo.data.datasets",
+    "DATASETS": "keras_bert_zoo.data.datasets",
+    "load_dataset": "keras_bert_zoo.data.datasets",
+}
+
+__all__ = [*_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'keras_bert_zoo.data' has no attribute '{name}'")
+    value = getattr(import_module(_PUBLIC[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

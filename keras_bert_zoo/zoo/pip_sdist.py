@@ -46,7 +46,8 @@ def _fetch(command: Any, options: Any, package: str, filename: str, folder: str)
     finder = command._build_package_finder(options=options, session=session, ignore_requires_python=True)
     links = {candidate.link.filename: candidate.link for candidate in finder.find_all_candidates(package)}
     if filename not in links:
-        print(f"{filename} is not among the files offered: {', '.join(links) or 'none at all'}")
+        offered = f"{len(links)} other files, such as {list(links)[-1]}" if links else "no file of that package"
+        print(f"the configured index offers {offered}")
         return 1
     response = session.get(links[filename].url_without_fragment, headers=network.HEADERS, stream=True)
     network.raise_for_status(response)

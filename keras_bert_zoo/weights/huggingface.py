@@ -1,0 +1,175 @@
+"""Hugging Face BERT folders: `config.json` and `model.safetensors`, read and written.
+
+The tensors of a bare encoder (`BertModel`) have no prefix; under a head they start with `bert.`.  PyTorch keeps
+dense kernels as [out,in], Keras as [in,out].
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_bert_zoo.config import BertConfig
+from keras_bert_zoo.errors import CheckpointError, ConfigError
+from keras_bert_zoo.weights.rows import TRANSPOSE, Constant, Row, Shape
+from keras_bert_zoo.weights.tensors import WEIGHTS, Aside, SafetensorsFolder, read_json, write_safetensors
+from keras_bert_zoo.weights.transfer import Audit, export_audit, export_rows, import_rows
+
+CONFIG = "config.json"
+PREFIX = "bert."
+_POSITIONS = "embeddings/position/embeddings"
+_TOKENS = "embeddings.word_embeddings.weight"
+
+
+def _dense(ours: str, theirs: str) -> tuple[Row, Row]:
+    return Row(f"{ours}/kernel", f"{theirs}.weight", TRANSPOSE), Row(f"{ours}/bias", f"{theirs}.bias")
+
+
+def _norm(ours: str, theirs: str) -> tuple[Row, Row]:
+    return Row(f"{ours}/gamma", f"{theirs}.weight"), Row(f"{ours}/beta", f"{theirs}.bias")
+
+
+def _position_ids(shapes: Mapping[str, Shape]) -> np.ndarray:
+    return np.arange(shapes[_POSITIONS][0])[None]  # [1,positions]
+
+
+# Source: transformers, models/bert/modeling_bert.py, the names of BertModel's parameters.
+ROWS: tuple[Row | Constant, ...] = (
+    Row("embeddings/token/embeddings", _TOKENS),
+    Row(_POSITIONS, "embeddings.position_embeddings.weight"),
+    Row("embeddings/segment/embeddings", "embeddings.token_type_embeddings.weight"),
+    *_norm("embeddings/norm", "embeddings.LayerNorm"),
+    *_dense("block_{i}/attention/query", "encoder.layer.{i}.attention.self.query"),
+    *_dense("block_{i}/attention/key", "encoder.layer.{i}.attention.self.key"),
+    *_dense("block_{i}/attention/value", "encoder.layer.{i}.attention.self.value"),
+    *_dense("block_{i}/attention/output", "encoder.layer.{i}.attention.output.dense"),
+    *_norm("block_{i}/attention_norm", "encoder.layer.{i}.attention.output.LayerNorm"),
+    *_dense("block_{i}/inner", "encoder.layer.{i}.intermediate.dense"),
+    *_dense("block_{i}/outer", "encoder.layer.{i}.output.dense"),
+    *_norm("block_{i}/output_norm", "encoder.layer.{i}.output.LayerNorm"),
+    *_dense("pooler", "pooler.dense"),
+    Constant("embeddings.position_ids", _position_ids),  # in files of transformers before 4.31
+)
+# Files older than transformers 1.0 keep TensorFlow's names of LayerNorm's two weights.
+_OLD_NORM = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+
+
+def read_config(folder: str | os.PathLike[str]) -> tuple[BertConfig, dict[str, Any]]:
+    """Return the encoder's config and the whole parsed `config.json` of a folder.
+
+    The JSON does not say whether there is a pooler: it is the names of the tensors that decide.
+
+    Raises: ConfigError where `config.json` is missing, broken or not a plain BERT's; CheckpointError where the
+    tensors cannot be read or are not a BERT's.
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        raise CheckpointError(f"{path}: there is no such folder.")
+    values = read_json(path / CONFIG, ConfigError)
+    reader = SafetensorsFolder(path)
+    pooler = f"{_prefix(reader)}pooler."
+    has_pooler = any(name.startswith(pooler) for name in reader.names())
+    return BertConfig.from_huggingface(values, str(path / CONFIG), pooler=has_pooler), values
+
+
+def tensor_names(folder: str | os.PathLike[str]) -> list[str]:
+    """Return the names of all tensors in a folder, sorted.  Raises: CheckpointError where they cannot be read."""
+    return sorted(SafetensorsFolder(folder).names())
+
+
+def import_weights(
+    model: keras.Model,
+    folder: str | os.PathLike[str],
+    *,
+    head_rows: Sequence[Row | Constant] = (),
+    unused: Sequence[str] = (),
+    missing: Sequence[str] = (),
+) -> Audit:
+    """Load a folder's tensors into an encoder, or into a task model together with the rows of its head.
+
+    `unused` names by patterns the tensors that may be left over (`["cls.*"]`), `missing` the weights of the model
+    that the folder may lack (`["head_*"]`).  Half precision is cast to what the model stores.
+
+    Raises: CheckpointError, before anything has changed, listing all that does not fit.
+    """
+    _refuse_stranger(model)
+    reader = SafetensorsFolder(folder)
+    prefix = _prefix(reader)
+    rows = [*_prefixed(prefix), *head_rows]
+    if f"{prefix}embeddings.LayerNorm.gamma" in set(reader.names()):
+        rows = [_old_norm(row) for row in rows]
+    return import_rows(model, reader, rows, unused=unused, missing=missing)
+
+
+def write_weights(
+    model: keras.Model,
+    folder: str | os.PathLike[str],
+    *,
+    head_rows: Sequence[Row | Constant] = (),
+    prefix: bool,
+) -> Audit:
+    """Write `model.safetensors` with exactly the tensors that transformers writes for the same class.
+
+    `prefix` says whether the encoder's names start with `bert.`: true for every class but `BertModel`.  The numbers
+    keep the dtype the model stores.
+
+    Raises: CheckpointError where a weight of the model has no row.
+    """
+    _refuse_stranger(model)
+    rows = [*_prefixed(PREFIX if prefix else ""), *head_rows]
+    tensors = export_rows(model, rows)
+    path = Path(folder) / WEIGHTS
+    write_safetensors(tensors, path)
+    return export_audit(model, rows, str(path))
+
+
+def write_config(
+    config: BertConfig, folder: str | os.PathLike[str], *, architecture: str, extra: Mapping[str, Any]
+) -> None:
+    """Write `config.json` for one class of transformers; `extra` are the head's own keys, such as `id2label`.
+
+    Raises: ConfigError where `extra` contradicts what the encoder says.
+    """
+    values = {"architectures": [architecture], **config.to_huggingface()}
+    clash = sorted(name for name in extra if name in values and values[name] != extra[name])
+    if clash:
+        raise ConfigError(
+            f"{Path(folder) / CONFIG}: {', '.join(clash)} would be {extra[clash[0]]!r}, but the model has"
+            f" {values[clash[0]]!r}. Leave it out of `extra`."
+        )
+    text = json.dumps({**values, **extra}, indent=2, sort_keys=True, ensure_ascii=False)
+    with Aside(Path(folder) / CONFIG) as aside:
+        aside.write_text(text + "\n", encoding="utf-8")
+
+
+def _prefixed(prefix: str) -> list[Row | Constant]:
+    return [dataclasses.replace(row, theirs=prefix + row.theirs) for row in ROWS]
+
+
+def _prefix(reader: SafetensorsFolder) -> str:
+    names = set(reader.names())
+    for prefix in (PREFIX, ""):
+        if prefix + _TOKENS in names:
+            return prefix
+    raise CheckpointError(
+        f"{reader.where}: neither '{PREFIX}{_TOKENS}' nor '{_TOKENS}' is in it, so these are not the weights of a BERT."
+    )
+
+
+def _old_norm(row: Row | Constant) -> Row | Constant:
+    theirs = row.theirs
+    for new, old in _OLD_NORM.items():
+        theirs = theirs.replace(new, old)
+    return dataclasses.replace(row, theirs=theirs)
+
+
+def _refuse_stranger(model: keras.Model) -> None:
+    if not any(variable.path == _POSITIONS for variable in model.weights):
+        raise CheckpointError(f"Model '{model.name}' has no BERT encoder in it: make one with build_encoder.")

@@ -1,0 +1,77 @@
+"""The words a weight format's table is written in.
+
+One table says where every weight of ours lives in the other format; reading and writing are both derived from it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+Shape = tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Op:
+    """A change of layout that loses nothing: `ours` and `theirs` undo each other."""
+
+    name: str
+    ours: Callable[[np.ndarray], np.ndarray]
+    theirs: Callable[[np.ndarray], np.ndarray]
+
+    def their_shape(self, shape: Shape) -> Shape:
+        """Return the shape that an array of ours has over there; no memory is taken."""
+        return self.theirs(np.broadcast_to(np.int8(0), shape)).shape
+
+
+IDENTITY = Op("identity", lambda x: x, lambda x: x)
+TRANSPOSE = Op("transpose", np.transpose, np.transpose)  # [in,out] <-> [out,in]
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One weight: the path of our variable, the name of their tensor, and the op between them.
+
+    `{i}` in both names stands for each layer of the model, from 0.
+    """
+
+    ours: str
+    theirs: str
+    op: Op = IDENTITY
+
+
+@dataclasses.dataclass(frozen=True)
+class Constant:
+    """A tensor of theirs that every file may carry with one known value: it is checked, never loaded or written.
+
+    `values` makes the value from the shapes of our variables, by path.
+    """
+
+    theirs: str
+    values: Callable[[Mapping[str, Shape]], np.ndarray]
+
+
+class Pair(NamedTuple):
+    """A row with its `{i}` filled in."""
+
+    ours: str
+    theirs: str
+    op: Op
+
+
+def expand(rows: Iterable[Row | Constant], paths: Iterable[str]) -> list[Pair]:
+    """Return one pair for each variable path that a row of the table names, constants left out."""
+    known = set(paths)
+    pairs = []
+    for row in rows:
+        if isinstance(row, Constant):
+            continue
+        layers = range(len(known)) if "{i}" in row.ours else [0]  # no model has more layers than weights
+        for i in layers:
+            pair = Pair(row.ours.replace("{i}", str(i)), row.theirs.replace("{i}", str(i)), row.op)
+            if pair.ours in known:
+                pairs.append(pair)
+    return pairs

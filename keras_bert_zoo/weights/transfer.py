@@ -1,0 +1,214 @@
+"""Moves weights between a model and a file by a table of rows, and accounts for every tensor on both sides."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+
+from keras_bert_zoo.errors import CheckpointError
+from keras_bert_zoo.weights.rows import Constant, Pair, Row, Shape, expand
+
+_FLOATS = ("float64", "float32", "float16", "bfloat16")
+
+
+class TensorReader(Protocol):
+    """A file of named tensors that are read one at a time."""
+
+    @property
+    def where(self) -> str:
+        """The path, for errors."""
+        ...
+
+    def names(self) -> Iterable[str]:
+        """Return the names of all tensors."""
+        ...
+
+    def shape(self, name: str) -> Shape:
+        """Return a tensor's shape without reading it."""
+        ...
+
+    def dtype(self, name: str) -> str:
+        """Return a tensor's dtype, in NumPy's words, without reading it."""
+        ...
+
+    def read(self, name: str) -> np.ndarray:
+        """Read one tensor."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Audit:
+    """What became of every tensor of the file and every weight of the model.
+
+    `matched` pairs (ours, theirs); `constants` were checked; `missing` are weights the file lacks, `unused` tensors
+    the model lacks, `misshapen` says which tensors it cannot take and why; `dtype_changes` says which are cast.
+    """
+
+    where: str
+    matched: tuple[tuple[str, str], ...] = ()
+    constants: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+    misshapen: tuple[str, ...] = ()
+    dtype_changes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        parts = [f"{len(self.matched)} tensors matched"]
+        for word, names in (
+            ("constant and checked", self.constants),
+            ("missing", self.missing),
+            ("unused", self.unused),
+            ("misshapen", self.misshapen),
+            ("changed in dtype", _summary(self.dtype_changes)),
+        ):
+            parts += [f"{word}: {', '.join(names)}"] if names else []
+        return f"{self.where}: {'; '.join(parts)}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the same as plain values, for JSON."""
+        plain = {name: list(value) for name, value in dataclasses.asdict(self).items() if name != "where"}
+        return {"where": self.where, **plain, "matched": [list(pair) for pair in self.matched]}
+
+
+def import_rows(
+    model: keras.Model,
+    reader: TensorReader,
+    rows: Sequence[Row | Constant],
+    *,
+    unused: Sequence[str] = (),
+    missing: Sequence[str] = (),
+) -> Audit:
+    """Give every weight of the model its tensor from the file, or change nothing at all.
+
+    `unused` and `missing` are patterns (`cls.*`, `head_*`) of tensors that may be left over and of weights that may
+    keep the value they have.  Weights are cast to the dtype the model stores.
+
+    Raises: CheckpointError listing all that is missing, unused or misshapen, each wrong constant, and each pattern
+    that names nothing.
+    """
+    audit, pairs = compare(model, reader, rows)
+    sources = {pair.ours: f"'{pair.theirs}' (for {pair.ours})" for pair in pairs}
+    problems = [
+        *audit.misshapen,
+        *_refused("missing", audit.missing, missing, lambda path: sources.get(path, f"'{path}'")),
+        *_refused("unused", audit.unused, unused, lambda name: f"'{name}'"),
+    ]
+    if problems:
+        hint = " Build it from the config.json in that folder."
+        if audit.missing or audit.unused:
+            hint += " What may be left out is named with missing= and unused=."
+        raise CheckpointError(f"{reader.where}: {'; '.join(problems)}.{hint}")
+    variables = variables_by_path(model)
+    for pair in pairs:
+        if pair.ours not in audit.missing:
+            variables[pair.ours].assign(pair.op.ours(reader.read(pair.theirs)).astype(variables[pair.ours].dtype))
+    return audit
+
+
+def compare(model: keras.Model, reader: TensorReader, rows: Sequence[Row | Constant]) -> tuple[Audit, list[Pair]]:
+    """Return what an import would do to every tensor and weight, and the pairs it would follow; nothing changes.
+
+    Raises: CheckpointError where two weights of the model share a path.
+    """
+    variables = variables_by_path(model)
+    shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
+    tensors = set(reader.names())
+    pairs = expand(rows, shapes)
+    present = [pair for pair in pairs if pair.theirs in tensors]
+    constants = [row for row in rows if isinstance(row, Constant) and row.theirs in tensors]
+    audit = Audit(
+        where=reader.where,
+        matched=tuple((pair.ours, pair.theirs) for pair in present),
+        constants=tuple(row.theirs for row in constants),
+        missing=tuple(sorted(set(shapes) - {pair.ours for pair in present})),
+        unused=tuple(sorted(tensors - {pair.theirs for pair in pairs} - {row.theirs for row in constants})),
+        misshapen=(*_unfit(present, reader, shapes), *_wrong(constants, reader, shapes)),
+        dtype_changes=tuple(
+            f"'{pair.theirs}' {reader.dtype(pair.theirs)} -> {variables[pair.ours].dtype}"
+            for pair in present
+            if reader.dtype(pair.theirs) != variables[pair.ours].dtype
+        ),
+    )
+    return audit, pairs
+
+
+def export_rows(model: keras.Model, rows: Sequence[Row | Constant]) -> dict[str, np.ndarray]:
+    """Return every weight of the model under its name in the other format, in the dtype the model stores.
+
+    The arrays are contiguous: safetensors writes the memory as it lies and would store a transposed view wrongly.
+    Raises: CheckpointError where a weight has no row or two weights share a name.
+    """
+    variables = variables_by_path(model)
+    pairs = expand(rows, variables)
+    homeless = sorted(set(variables) - {pair.ours for pair in pairs})
+    if homeless:
+        raise CheckpointError(
+            f"Model '{model.name}': no row of the table says where to write {_quoted(homeless)}."
+            " Pass the rows of its head too."
+        )
+    _refuse_twins(f"Model '{model.name}' would write", [pair.theirs for pair in pairs])
+    return {
+        pair.theirs: np.ascontiguousarray(pair.op.theirs(keras.ops.convert_to_numpy(variables[pair.ours].value)))
+        for pair in pairs
+    }
+
+
+def export_audit(model: keras.Model, rows: Sequence[Row | Constant], where: str) -> Audit:
+    """Return the audit of a model that was written whole with these rows."""
+    return Audit(where, matched=tuple((pair.ours, pair.theirs) for pair in expand(rows, variables_by_path(model))))
+
+
+def variables_by_path(model: keras.Model) -> dict[str, keras.Variable]:
+    """Return the model's weights by path; the state of seeds, metrics and optimizers is not among them.
+
+    Raises: CheckpointError where two weights share a path.
+    """
+    _refuse_twins(f"Model '{model.name}' has", [variable.path for variable in model.weights])
+    return {variable.path: variable for variable in model.weights}
+
+
+def _unfit(pairs: Iterable[Pair], reader: TensorReader, shapes: Mapping[str, Shape]) -> Iterator[str]:
+    for pair in pairs:
+        want, got = pair.op.their_shape(shapes[pair.ours]), tuple(reader.shape(pair.theirs))
+        if got != want:
+            yield f"'{pair.theirs}' is {list(got)}, the encoder needs {list(want)}"
+        elif reader.dtype(pair.theirs) not in _FLOATS:
+            yield f"'{pair.theirs}' holds {reader.dtype(pair.theirs)}, the encoder needs one of {', '.join(_FLOATS)}"
+
+
+def _wrong(rows: Iterable[Constant], reader: TensorReader, shapes: Mapping[str, Shape]) -> Iterator[str]:
+    for row in rows:
+        want, got = row.values(shapes), tuple(reader.shape(row.theirs))
+        if got != want.shape:
+            yield f"'{row.theirs}' is {list(got)}, the encoder needs {list(want.shape)}"
+        elif not np.array_equal(reader.read(row.theirs), want):
+            yield f"'{row.theirs}' does not hold the constant that it is in every such file"
+
+
+def _refused(word: str, names: Sequence[str], allowed: Sequence[str], show: Callable[[str], str]) -> list[str]:
+    """Say which names no pattern allows, and which patterns allow nothing."""
+    refused = [name for name in names if not any(fnmatchcase(name, pattern) for pattern in allowed)]
+    idle = [pattern for pattern in allowed if not any(fnmatchcase(name, pattern) for name in names)]
+    return [f"{word}: {', '.join(map(show, refused))}"] * bool(refused) + [
+        f"the pattern {word}='{pattern}' names nothing that is {word}" for pattern in idle
+    ]
+
+
+def _refuse_twins(what: str, names: Sequence[str]) -> None:
+    twins = sorted({name for name in names if names.count(name) > 1})
+    if twins:
+        raise CheckpointError(f"{what} {_quoted(twins)} more than once, so a name does not tell which is meant.")
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
+
+
+def _summary(changes: Sequence[str]) -> list[str]:
+    kinds = [change.split("' ", 1)[1] for change in changes]
+    return [f"{kinds.count(kind)} of {kind}" for kind in dict.fromkeys(kinds)]

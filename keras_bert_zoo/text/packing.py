@@ -1,0 +1,70 @@
+"""Segments of ids to the rows a BERT reads: [CLS] a [SEP] or [CLS] a [SEP] b [SEP].
+
+B rows, T tokens of the longest row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from keras_bert_zoo.errors import ConfigError, DataError
+
+
+def kept_lengths(first: tf.Tensor, second: tf.Tensor, room: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """How much of each segment stays when a pair shares `room` tokens and the longer one gives way first.
+
+    int [B], int [B] -> int [B], int [B].
+    Source: google-research/bert run_classifier.py, _truncate_seq_pair, which takes tokens off one by one, from the
+    second segment when both are equally long; this is where that ends.
+    """
+    second = tf.minimum(second, tf.maximum(room // 2, room - first))
+    return tf.minimum(first, room - second), second
+
+
+def pack(
+    segments: Sequence[tf.RaggedTensor], *, cls_id: int, sep_id: int, pad_id: int, max_length: int
+) -> dict[str, tf.Tensor]:
+    """Puts special tokens around one or two segments, cuts rows at `max_length` and pads to the batch's longest row.
+
+    segments: one or two of int32 [B,(T)] -> `input_word_ids`, `input_mask`, `input_type_ids`, each int32 [B,T].
+    A pair is cut at its longer segment first.
+    Raises DataError unless there are one or two segments, ConfigError if `max_length` has no room for the special
+    tokens.
+    """
+    if len(segments) not in (1, 2):
+        raise DataError(f"pack got {len(segments)} segments, want one or two.")
+    special = len(segments) + 1
+    if max_length < special:
+        raise ConfigError(
+            f"max_length is {max_length}, but [CLS] and [SEP] alone take {special}. Raise it to {special} or more."
+        )
+    room = max_length - special
+    lengths = [tf.cast(segment.row_lengths(), tf.int32) for segment in segments]
+    kept = (tf.minimum(lengths[0], room),) if len(segments) == 1 else kept_lengths(lengths[0], lengths[1], room)
+
+    # All ids in one line, the special ones at its end; then one gather fills the grid.
+    values = tf.concat([*(tf.cast(s.values, tf.int32) for s in segments), [cls_id, sep_id, pad_id]], axis=0)
+    total = tf.size(values)
+    cls_at, sep_at, pad_at = total - 3, total - 2, total - 1
+    width = tf.reduce_max(tf.concat([tf.add_n(kept) + special, [special]], axis=0))
+    column = tf.range(width)[None, :]  # [1,T]
+
+    # From the row's end to its beginning, each part overwrites what stands before its own end.
+    end = (tf.add_n(kept) + special)[:, None]  # [B,1]
+    mask = tf.cast(column < end, tf.int32)
+    types = tf.zeros_like(mask)
+    at = pad_at
+    stop, base = end, tf.size(values) - 3
+    for number in reversed(range(len(segments))):
+        starts = tf.cast(segments[number].row_starts(), tf.int32)[:, None]
+        base -= tf.size(segments[number].values)
+        begin = stop - 1 - kept[number][:, None]  # the segment's first column
+        if number == 1:
+            types = tf.cast(tf.logical_and(column >= begin, column < stop), tf.int32)
+        at = tf.where(column < stop, sep_at, at)
+        at = tf.where(column < stop - 1, base + starts + column - begin, at)
+        stop = begin
+    at = tf.where(column < stop, cls_at, at)
+    return {"input_word_ids": tf.gather(values, at), "input_mask": mask, "input_type_ids": types}

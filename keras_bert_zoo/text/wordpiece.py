@@ -106,7 +106,7 @@ class WordPiece:
         """Puts one unknown piece in the place of each word of more characters than the limit."""
         begins = tf.gather(tf.constant(self._begins_word), pieces.ids)  # [P]
         first = tf.where(begins)[:, 0]  # [W]
-        last = tf.concat([first[1:], tf.shape(pieces.ids, tf.int64)[None, 0]], axis=0) - 1  # [W]
+        last = tf.concat([first, tf.shape(pieces.ids, tf.int64)], axis=0)[1:] - 1  # [W]
         starts, ends = tf.gather(pieces.starts, first), tf.gather(pieces.ends, last)  # [W]
 
         def collapse() -> Pieces:

@@ -1,0 +1,206 @@
+"""A model with all it needs to answer: encoder, tokenizer and head.  Loaded, saved, asked.
+
+On disk a bundle is a Hugging Face BERT folder plus `zoo.json`, which holds what Hugging Face has no word for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from keras_bert_zoo import heads
+from keras_bert_zoo.config import BertConfig
+from keras_bert_zoo.encoder import build_encoder, encoder_config
+from keras_bert_zoo.errors import ConfigError, DataError, VocabularyError
+from keras_bert_zoo.files import new_folder
+from keras_bert_zoo.text.tokenizer import Tokenizer
+from keras_bert_zoo.training.evaluation import evaluate, order_by_size
+from keras_bert_zoo.weights import huggingface
+from keras_bert_zoo.zoo import fetch
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from keras_bert_zoo.data.tables import Table
+    from keras_bert_zoo.heads.head import Head
+    from keras_bert_zoo.training.model import TaskModel
+
+ZOO_FILE = "zoo.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Bundle:
+    """An encoder and its tokenizer; with a head, also the task model that shares the encoder's layers.
+
+    `max_length` is the limit in tokens, special tokens included, that texts are cut to.
+    """
+
+    encoder: keras.Model
+    tokenizer: Tokenizer
+    head: Head | None = None
+    model: TaskModel | None = None
+    max_length: int = 512
+
+    @property
+    def config(self) -> BertConfig:
+        """The encoder's config."""
+        return encoder_config(self.encoder).replace(pad_token_id=self.tokenizer.pad_id)
+
+    def attach(self, head: Head) -> Bundle:
+        """Return a bundle with another head on the same encoder."""
+        return dataclasses.replace(self, head=head, model=head.attach(self.encoder))
+
+    def predict(self, texts: Sequence[str], *, batch_size: int = 32, **more: Sequence[str]) -> list[dict[str, Any]]:
+        """Answer each text with the dict the served model gives: `predict(["a"])`, `predict(["a"], text_pair=["b"])`.
+
+        Values are strings, numbers and lists.  Raises: ConfigError without a head; DataError on columns that the
+        head does not read, that are no lists of strings, or that differ in length.
+        """
+        head, _ = self._task()
+        columns = dict(zip(head.columns, [texts], strict=False), **more)
+        check_columns(head, columns)
+        order = order_by_size(*(list(column) for column in columns.values()))  # like lengths together: less padding
+        answers: list[dict[str, Any]] = [{}] * len(order)
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            batch = {name: np.array([column[i] for i in rows], object) for name, column in columns.items()}
+            served = {name: plain(value.numpy()) for name, value in self._answer(batch).items()}
+            for place, row in enumerate(rows):
+                answers[row] = {name: values[place] for name, values in served.items()}
+        return answers
+
+    def evaluate(self, table: Table, *, batch_size: int = 32) -> dict[str, float]:
+        """Return the head's figures on a labelled table.  Raises: ConfigError without a head; DataError on its rows."""
+        head, model = self._task()
+        return evaluate(model, head, self.tokenizer, table, batch_size=batch_size, length=self.max_length)
+
+    def _task(self) -> tuple[Head, TaskModel]:
+        if self.head is None or self.model is None:
+            raise ConfigError("This bundle is an encoder without a head. Attach one: bundle.attach(kbz.heads.…).")
+        return self.head, self.model
+
+    @functools.cached_property
+    def _answer(self) -> Callable[[Mapping[str, Any]], dict[str, tf.Tensor]]:
+        import tensorflow as tf
+
+        head, model = self._task()
+        columns = {name: tf.TensorSpec([None], tf.string, name=name) for name in head.columns}
+        function = tf.function(answering(model, head, self.tokenizer, self.max_length), input_signature=[columns])
+        return lambda batch: function({name: tf.constant(values, tf.string) for name, values in batch.items()})
+
+
+def answering(
+    model: keras.Model, head: Head, tokenizer: Tokenizer, max_length: int
+) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """Return the function, for `tf.function`, from string columns [B] to the answers: pack, model, decode."""
+    pack = head.pack(tokenizer, max_length)
+
+    def answer(columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        features, _ = pack(columns)
+        inputs = {name: features[name] for name in model.input}
+        return head.decode(model(inputs, training=False), features)
+
+    return answer
+
+
+def load(
+    source: str | Path,
+    *,
+    encoder_only: bool = False,
+    unused: Sequence[str] = (),
+    missing: Sequence[str] = (),
+    dtype: str | None = None,
+) -> Bundle:
+    """Load a preset, a local Hugging Face or zoo folder, or `hf://org/name`.
+
+    Every tensor must fit; exceptions are named by the caller as patterns: `unused` of the file's names, `missing`
+    of ours.  `encoder_only` leaves the head out.  `dtype` is a Keras dtype or policy for the layers.
+    Raises: DownloadError, ConfigError, VocabularyError, CheckpointError.
+    """
+    folder = fetch(str(source))
+    config, raw = huggingface.read_config(folder)
+    ours = _read_zoo_file(folder)
+    tokenizer = Tokenizer.from_folder(folder)
+    if tokenizer.vocab_size > config.vocab_size:
+        raise VocabularyError(
+            f"{folder}: vocab.txt has {tokenizer.vocab_size} lines, but the weights know {config.vocab_size} tokens"
+            " (vocab_size in config.json). The two files do not belong together."
+        )
+    encoder = build_encoder(config, dtype=dtype)
+    head = None if encoder_only else _head(folder, raw, ours)
+    model = head.attach(encoder) if head else None
+    rows = head.rows("huggingface") if head else []
+    huggingface.import_weights(model or encoder, folder, head_rows=rows, unused=unused, missing=missing)
+    max_length = min(ours.get("max_length", config.max_position_embeddings), config.max_position_embeddings)
+    return Bundle(encoder, tokenizer, head, model, max_length)
+
+
+def save(bundle: Bundle, folder: str | Path, *, overwrite: bool = False) -> Path:
+    """Write a bundle as a folder that `load` and `transformers` read; it appears whole or not at all.
+
+    Raises: ConfigError where the folder is there already and `overwrite` is false.
+    """
+    with new_folder(folder, overwrite=overwrite) as partial:
+        write(bundle, partial)
+    return Path(folder)
+
+
+def write(bundle: Bundle, folder: Path) -> None:
+    """Write a bundle's files into an empty folder."""
+    ours: dict[str, Any] = {"format": 1, "max_length": bundle.max_length}
+    head = bundle.head
+    if head is None:
+        huggingface.write_config(bundle.config, folder, architecture="BertModel", extra={})
+        huggingface.write_weights(bundle.encoder, folder, prefix=False)
+    else:
+        ours["head"] = {"name": head.name, "config": head.get_config()}
+        huggingface.write_config(bundle.config, folder, architecture=head.architecture, extra=head.huggingface_config())
+        rows = head.rows("huggingface")
+        huggingface.write_weights(bundle.model or bundle.encoder, folder, head_rows=rows, prefix=True)
+    bundle.tokenizer.save(folder)
+    (folder / ZOO_FILE).write_text(json.dumps(ours, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def check_columns(head: Head, columns: Mapping[str, Sequence[str]]) -> None:
+    """Check the columns handed in by a caller.  Raises: DataError on wrong names, types or lengths."""
+    if set(columns) != set(head.columns):
+        raise DataError(f"The head '{head.name}' reads {', '.join(head.columns)}; it was given {', '.join(columns)}.")
+    for name, values in columns.items():
+        if isinstance(values, (str, bytes)) or not all(isinstance(value, (str, bytes)) for value in values):
+            raise DataError(f'{name}: hand in a list of strings, such as ["a text"], got {values!r:.80}.')
+    if len({len(values) for values in columns.values()}) > 1:
+        sizes = ", ".join(f"{name} has {len(values)}" for name, values in columns.items())
+        raise DataError(f"The columns differ in length: {sizes}.")
+
+
+def plain(values: np.ndarray) -> list[Any]:
+    """Turn an array into nested lists of plain values, bytes into text."""
+    if values.dtype == object:
+        values = np.vectorize(lambda text: text.decode("utf-8", "replace"), otypes=[object])(values)
+    return values.tolist()
+
+
+def _read_zoo_file(folder: Path) -> dict[str, Any]:
+    path = folder / ZOO_FILE
+    if not path.exists():
+        return {}
+    try:
+        ours = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"{path}: broken JSON ({error}). Write the folder again with kbz.save.") from None
+    if not isinstance(ours, dict) or ours.get("format") != 1:
+        raise ConfigError(f"{path}: its format is not 1, the only one this version reads. Update keras-bert-zoo.")
+    return ours
+
+
+def _head(folder: Path, raw: Mapping[str, Any], ours: Mapping[str, Any]) -> Any:
+    if "head" in ours:
+        return heads.make(ours["head"]["name"], ours["head"]["config"])
+    return heads.from_huggingface(raw, str(folder / "config.json"))

@@ -1,0 +1,33 @@
+"""`kbz evaluate`: figures of a model on a labelled table."""
+
+from __future__ import annotations
+
+import click
+
+from keras_bert_zoo.cli.options import batch_size_option, column_options, json_option, print_figures, print_json
+
+
+@click.command()
+@click.argument("source")
+@click.argument("table")
+@column_options
+@batch_size_option
+@json_option
+def command(
+    source: str, table: str, text: str, text_pair: str | None, label: str, batch_size: int, as_json: bool
+) -> None:
+    """Measure SOURCE (a run or a Hugging Face folder) on TABLE (tsv, csv, jsonl).
+
+    \b
+    Example:
+      kbz evaluate runs/mood test.tsv
+    """
+    from keras_bert_zoo.bundle import load
+    from keras_bert_zoo.data import read_table
+
+    rows = read_table(table, text=text, label=label, text_pair=text_pair)
+    figures = load(source).evaluate(rows, batch_size=batch_size)
+    if as_json:
+        print_json(figures)
+    else:
+        print_figures(f"{source} on {table}, {len(rows):,} rows", figures)

@@ -1,0 +1,32 @@
+"""`kbz export`: a SavedModel for TensorFlow Serving."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from keras_bert_zoo.cli.options import json_option, print_json
+
+
+@click.command()
+@click.argument("source")
+@click.option("--to", "folder", type=click.Path(), help="Model folder; saved_models/<name of SOURCE> unless given.")
+@click.option("--version", type=click.IntRange(1), help="Version number; the next free one unless given.")
+@click.option("--max-length", type=click.IntRange(3), help="Limit in tokens; that of the run unless given.")
+@json_option
+def command(source: str, folder: str | None, version: int | None, max_length: int | None, as_json: bool) -> None:
+    """Export SOURCE (a run or a Hugging Face folder) as a SavedModel that takes raw text.
+
+    \b
+    Example:
+      kbz export runs/mood --to saved_models/mood
+    """
+    from keras_bert_zoo.serving.saved_model import export_bundle
+
+    target = folder or Path("saved_models") / Path(source).name
+    path = export_bundle(source, target, version=version, max_length=max_length)
+    if as_json:
+        print_json({"folder": str(path)})
+    else:
+        click.echo(path)

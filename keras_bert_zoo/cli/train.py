@@ -1,0 +1,100 @@
+"""`kbz train`: fine-tune on a table."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from keras_bert_zoo.cli.options import batch_size_option, column_options, json_option, print_figures, print_json
+from keras_bert_zoo.heads import HEADS
+
+
+@click.command()
+@click.argument("source")
+@click.option("--head", type=click.Choice(list(HEADS)), default="classification", show_default=True, help="The task.")
+@click.option("--train", "train_file", required=True, help="Table to learn from: tsv, csv, jsonl or a data set's name.")
+@click.option("--validation", "validation_file", help="Table that tells the best epoch.")
+@click.option("--test", "test_file", help="Table measured once, at the end.")
+@column_options
+@click.option("--labels", help="The labels, parted by commas, in their order; unless given, those in the table.")
+@click.option("--out", required=True, type=click.Path(), help="Folder of the run.")
+@click.option("--overwrite", is_flag=True, help="Replace the folder if it is there.")
+@click.option("--epochs", type=click.IntRange(1), default=3, show_default=True)
+@batch_size_option
+@click.option("--learning-rate", type=float, default=5e-5, show_default=True, help="Highest learning rate.")
+@click.option("--warmup", type=float, default=0.1, show_default=True, help="Share of the updates it rises in.")
+@click.option("--max-length", type=click.IntRange(3), default=128, show_default=True, help="Limit in tokens.")
+@click.option("--patience", type=click.IntRange(1), help="Stop after so many epochs without a better one.")
+@click.option("--class-weight", type=click.Choice(["balanced"]), help="Let every label count the same in sum.")
+@click.option("--dropout", type=float, default=0.1, show_default=True, help="Dropout before the head.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same numbers.")
+@click.option("--strategy", default="default", show_default=True, help="default, or mirrored for all GPUs of a host.")
+@json_option
+def command(
+    source: str,
+    head: str,
+    train_file: str,
+    validation_file: str | None,
+    test_file: str | None,
+    text: str,
+    text_pair: str | None,
+    label: str,
+    labels: str | None,
+    out: str,
+    overwrite: bool,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    warmup: float,
+    max_length: int,
+    patience: int | None,
+    class_weight: str | None,
+    dropout: float,
+    seed: int,
+    strategy: str,
+    as_json: bool,
+) -> None:
+    """Fine-tune SOURCE (a preset, a folder, hf://org/name) and write the run into a folder.
+
+    \b
+    Example:
+      kbz train minilm_l6_h384_uncased --train train.tsv --validation dev.tsv --out runs/mood
+    """
+    from keras_bert_zoo import heads
+    from keras_bert_zoo.data import read_splits
+    from keras_bert_zoo.recipe import finetune
+    from keras_bert_zoo.training.fit import Settings
+
+    train, validation, test = read_splits(
+        train_file, validation_file, test_file, text=text, label=label, text_pair=text_pair
+    )
+    config = {"pair": text_pair is not None, "dropout": dropout, **({"labels": labels.split(",")} if labels else {})}
+    made = heads.for_labels(head, train.labels or [], config)
+    run = finetune(
+        source,
+        made,
+        train,
+        validation,
+        test=test,
+        out=out,
+        overwrite=overwrite,
+        settings=Settings(
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            warmup=warmup,
+            length=max_length,
+            patience=patience,
+            class_weight=class_weight,
+            seed=seed,
+        ),
+        devices=strategy,
+        command=" ".join(["kbz", *sys.argv[1:]]),
+        verbose=0 if as_json else "auto",
+    )
+    figures = {**run.history.epochs[run.history.best], **{f"test_{k}": v for k, v in (run.test or {}).items()}}
+    if as_json:
+        print_json({"folder": out, "best_epoch": run.history.best + 1, "figures": figures})
+    else:
+        print_figures(f"{out}: epoch {run.history.best + 1} of {len(run.history.epochs)} was kept", figures)

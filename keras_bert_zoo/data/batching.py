@@ -1,0 +1,105 @@
+"""Batches of texts of like length, as a `tf.data.Dataset`.  N rows, B batch, T tokens a row.
+
+Rows are drawn in a new order every epoch, cut into pools of many batches, sorted by length inside a pool and
+cut into batches; the batches are drawn in a new order again.  A batch is padded to its own longest row only.
+Everything is a function of (seed, number of the pass), so the same seed gives the same batches.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_bert_zoo.data.tables import Table
+from keras_bert_zoo.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from keras_bert_zoo.heads.head import Head
+    from keras_bert_zoo.text.tokenizer import Tokenizer
+
+_POOL = 50  # batches sorted together: long enough for even lengths, short enough to stay random
+_CHUNK = 4096  # texts measured at a time
+
+
+def batches(
+    table: Table,
+    head: Head,
+    tokenizer: Tokenizer,
+    batch_size: int,
+    *,
+    length: int = 512,
+    shuffle: bool = False,
+    seed: int = 0,
+    by_length: bool | None = None,
+    drop_remainder: bool = False,
+) -> tf.data.Dataset:
+    """Return (features, targets) batches of a table, ready for `model.fit`.
+
+    Texts longer than `length` tokens are cut.  `shuffle` draws a new order each pass, from `seed`.  `by_length`
+    puts rows of like length together; it follows `shuffle` unless given, so that without either the file's
+    order is kept.  Raises: DataError on an empty table or a label the head does not know, naming file and line.
+    """
+    if batch_size < 1:
+        raise ConfigError(f"batch_size is {batch_size}, it must be at least 1.")
+    targets = table_targets(table, head)
+    columns = {name: tf.constant(values, tf.string) for name, values in table_columns(table, head).items()}
+    by_length = shuffle if by_length is None else by_length
+    lengths = token_lengths(columns, tokenizer, length) if by_length else np.zeros(len(table), "int32")
+    pack = head.pack(tokenizer, length)
+    rows = len(table)
+    count = rows // batch_size if drop_remainder else -(-rows // batch_size)
+
+    def one_pass(draw: tf.Tensor) -> tf.data.Dataset:
+        order = _order(tf.constant(lengths), batch_size, draw if shuffle else None)  # [N]
+        places = tf.range(count, dtype=tf.int32)
+        if shuffle and by_length:
+            places = tf.argsort(tf.random.stateless_uniform([count], tf.stack([draw, 2])))
+        return tf.data.Dataset.from_tensor_slices(places).map(lambda i: order[i * batch_size : (i + 1) * batch_size])
+
+    def gather(index: tf.Tensor) -> tuple[dict[str, tf.Tensor], Any]:
+        picked = {name: tf.gather(values, index) for name, values in columns.items()}  # [B] each
+        return pack(picked, None if targets is None else tf.gather(targets, index))
+
+    draws = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).take(1)
+    dataset = draws.flat_map(one_pass).apply(tf.data.experimental.assert_cardinality(count))
+    return dataset.map(gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+
+
+def table_columns(table: Table, head: Head) -> dict[str, list[str]]:
+    """Return the string columns a head reads.  Raises: DataError on an empty table or a missing second text."""
+    if not len(table):
+        raise DataError(f"{table.source}: the table has no rows.")
+    if "text_pair" not in head.columns:
+        return {"text": table.texts}
+    if table.pairs is None:
+        raise DataError(f"{table.source}: the head reads pairs of texts. Name the second column with text_pair=.")
+    return {"text": table.texts, "text_pair": table.pairs}
+
+
+def table_targets(table: Table, head: Head) -> np.ndarray | None:
+    """Return the labels as the head's targets, or None for a table without labels."""
+    if table.labels is None:
+        return None
+    return head.targets(table.labels, table.place)
+
+
+def token_lengths(columns: dict[str, tf.Tensor], tokenizer: Tokenizer, length: int) -> np.ndarray:
+    """Return the number of tokens of every row, over all columns, at most `length`: int32 [N]."""
+    totals = []
+    for start in range(0, len(next(iter(columns.values()))), _CHUNK):
+        pieces = [tokenizer.tokenize(values[start : start + _CHUNK]).row_lengths() for values in columns.values()]
+        totals.append(tf.add_n(pieces).numpy())
+    return np.minimum(np.concatenate(totals), length).astype("int32")
+
+
+def _order(lengths: tf.Tensor, batch_size: int, draw: tf.Tensor | None) -> tf.Tensor:
+    """Return the rows in the order they are cut into batches: int [N]."""
+    rows = tf.size(lengths)
+    if draw is None:
+        return tf.argsort(lengths, stable=True)  # all of equal length: the file's order
+    order = tf.argsort(tf.random.stateless_uniform([rows], tf.stack([draw, 1])))  # [N]
+    pool = tf.range(rows) // (batch_size * _POOL)  # [N]
+    key = tf.cast(pool, tf.int64) * 2**31 + tf.cast(tf.gather(lengths, order), tf.int64)
+    return tf.gather(order, tf.argsort(key, stable=True))

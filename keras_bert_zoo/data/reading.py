@@ -1,0 +1,53 @@
+"""Data as a command is given it: a file, or a data set by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from keras_bert_zoo.data.datasets import DATASETS, load_dataset
+from keras_bert_zoo.data.tables import Table, read_table
+from keras_bert_zoo.errors import DataError
+
+
+def read_splits(
+    train: str,
+    validation: str | None = None,
+    test: str | None = None,
+    *,
+    text: str = "text",
+    label: str = "label",
+    text_pair: str | None = None,
+) -> tuple[Table, Table | None, Table | None]:
+    """Read the tables of a run: three files, or one name of `DATASETS` that brings its own split.
+
+    Raises: DataError, see `read_table`; also for other files beside a data set that has its own.
+    """
+    if train in DATASETS:
+        if validation or test:
+            raise DataError(f"'{train}' brings its own validation and test rows; give no other files.")
+        splits = load_dataset(train)
+        return splits.train, splits.validation, splits.test
+
+    def read(path: str | None) -> Table | None:
+        return read_table(path, text=text, label=label, text_pair=text_pair) if path else None
+
+    return read_table(train, text=text, label=label, text_pair=text_pair), read(validation), read(test)
+
+
+def read_texts(path: str, *, text: str = "text", text_pair: str | None = None) -> dict[str, list[str]]:
+    """Read the texts to answer: columns of a table, or each line of a plain text file (`.txt`).
+
+    Raises: DataError naming the file, see `read_table`.
+    """
+    if Path(path).suffix.lower() != ".txt":
+        table = read_table(path, text=text, label=None, text_pair=text_pair)
+        return {"text": table.texts} if table.pairs is None else {"text": table.texts, "text_pair": table.pairs}
+    if text_pair is not None:
+        raise DataError(f"{path}: plain text has no columns for pairs. Use a tsv, csv or jsonl file.")
+    try:
+        content = Path(path).expanduser().read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: invalid UTF-8 at byte {error.start}. Save the file as UTF-8.") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
+    return {"text": [line.removesuffix("\r") for line in content.removesuffix("\n").split("\n")]}

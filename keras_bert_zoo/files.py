@@ -1,0 +1,51 @@
+"""Writing so that nobody ever sees half of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from keras_bert_zoo.errors import ConfigError
+
+
+@contextmanager
+def new_folder(folder: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Hand out a hidden folder beside `folder` to fill; move it into place at the end, or leave nothing.
+
+    Raises: ConfigError where `folder` is there already (an empty folder counts as absent) and `overwrite` is false.
+    """
+    target = Path(folder).expanduser()
+    check_absent(target, overwrite=overwrite)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        yield partial
+        partial.chmod(0o777 & ~_umask())  # mkdtemp makes it private
+        if target.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+            os.replace(target, old)
+            os.replace(partial, target)
+            shutil.rmtree(old)
+        else:
+            os.rename(partial, target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def check_absent(folder: str | Path, *, overwrite: bool = False) -> None:
+    """Check, before long work, that a folder can be written.  Raises: ConfigError where it is there already."""
+    target = Path(folder).expanduser()
+    if target.exists() and not target.is_dir():
+        raise ConfigError(f"{target}: there is a file of that name. Choose another folder.")
+    if target.exists() and any(target.iterdir()) and not overwrite:
+        raise ConfigError(f"{target}: the folder is there already. Choose another, delete it, or allow overwriting.")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,67 @@
+"""One number for a text.  B batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+
+from keras_bert_zoo.errors import DataError
+from keras_bert_zoo.heads.head import PooledHead, Where
+from keras_bert_zoo.training.metrics import pearson, spearman
+
+
+class Regression(PooledHead):
+    """Gives one number for a text, or for a pair of texts (similarity, rating).
+
+    Served out: `value` float32 [B].
+    """
+
+    name: ClassVar[str] = "regression"
+    problem_type: ClassVar[str] = "regression"
+    monitor: ClassVar[str] = "spearman"
+
+    def __init__(self, *, pair: bool = False, dropout: float = 0.1, new_pooler: bool = False) -> None:
+        super().__init__(1, pair=pair, dropout=dropout, new_pooler=new_pooler)
+
+    def loss(self) -> keras.losses.Loss:
+        """Return the mean squared error of targets and logits, both [B,1]."""
+        return keras.losses.MeanSquaredError()
+
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """Return the mean absolute error; correlations need all rows at once and are in `report`."""
+        return [keras.metrics.MeanAbsoluteError(name="mae")]
+
+    def report(self, targets: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
+        """Return loss, mean absolute error, Pearson and Spearman correlation over a whole data set."""
+        figures = super().report(targets, outputs)
+        true, got = np.asarray(targets)[:, 0], np.asarray(outputs)[:, 0]
+        return {**figures, "pearson": pearson(true, got), "spearman": spearman(true, got)}
+
+    def targets(self, labels: Sequence[Any], where: Where) -> np.ndarray:
+        """Turn numbers, or text that spells them, into float32 [N,1].  Raises: DataError on anything else."""
+        values = [_number(label, where(i)) for i, label in enumerate(labels)]
+        return np.array(values, "float32").reshape(-1, 1)
+
+    @staticmethod
+    def labels_in(values: Sequence[Any]) -> None:
+        """Return None: a regression has no labels."""
+
+    def decode(self, outputs: Any, features: Mapping[str, Any]) -> dict[str, Any]:
+        """Turn logits [B,1] into values [B]."""
+        import tensorflow as tf
+
+        return {"value": tf.cast(outputs, tf.float32)[:, 0]}  # [B]
+
+
+def _number(label: Any, where: str) -> float:
+    try:
+        value = float(label)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise DataError(f"{where}: label {label!r} is not a number, but the head is a regression.")
+    return value

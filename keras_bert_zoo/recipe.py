@@ -1,0 +1,92 @@
+"""The whole of fine-tuning in one call: load, attach, train, measure, and leave a folder that tells its story."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from keras_bert_zoo.bundle import Bundle, load, write
+from keras_bert_zoo.card import write_card, write_curve
+from keras_bert_zoo.data.tables import Table
+from keras_bert_zoo.errors import ConfigError
+from keras_bert_zoo.files import check_absent, new_folder
+from keras_bert_zoo.training.evaluation import evaluate
+from keras_bert_zoo.training.fit import History, Settings, fit
+from keras_bert_zoo.training.strategy import strategy
+
+if TYPE_CHECKING:
+    from keras_bert_zoo.heads.head import Head
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A finished run: its bundle with the best epoch's weights, its history, and figures on the test table if any."""
+
+    bundle: Bundle
+    history: History
+    test: dict[str, float] | None
+
+
+def finetune(
+    source: str | Path | Bundle,
+    head: Head,
+    train: Table,
+    validation: Table | None = None,
+    *,
+    test: Table | None = None,
+    out: str | Path | None = None,
+    settings: Settings | None = None,
+    devices: str = "default",
+    overwrite: bool = False,
+    command: str | None = None,
+    data: str | None = None,
+    verbose: int | str = "auto",
+) -> Run:
+    """Fine-tune weights on a table and, with `out`, write the run as a folder that `kbz.load` reads.
+
+    `source` is what `load` takes, or a bundle.  The folder also holds `history.json`, `training.png` and a model
+    card that cites `command` and `data`.  The same seed gives the same numbers on the same machine.
+    Raises: ConfigError where `out` is there already and `overwrite` is false, and all that its parts raise.
+    """
+    settings = settings or Settings()
+    if out is not None:
+        check_absent(out, overwrite=overwrite)
+    keras.utils.set_random_seed(settings.seed)
+    with strategy(devices).scope():
+        loaded = source if isinstance(source, Bundle) else load(source, encoder_only=True)
+        length = min(settings.length, loaded.config.max_position_embeddings)
+        settings = dataclasses.replace(settings, length=length)
+        bundle = dataclasses.replace(loaded.attach(head), max_length=length)
+    model, tokenizer = bundle.model, bundle.tokenizer
+    if model is None:
+        raise ConfigError("The head gave no model.")
+    history = fit(model, head, tokenizer, train, validation, settings, verbose=verbose)
+    figures = None
+    if test is not None:
+        figures = evaluate(model, head, tokenizer, test, batch_size=settings.batch_size, length=length)
+    run = Run(bundle, history, figures)
+    if out is not None:
+        sizes = {"train": len(train), "validation": len(validation or ()), "test": len(test or ())}
+        told = {"source": str(source), "command": command, "data": data or train.source, "rows": sizes}
+        with new_folder(out, overwrite=overwrite) as partial:
+            _write_run(run, settings, told, Path(out).name, partial)
+    return run
+
+
+def _write_run(run: Run, settings: Settings, told: Mapping[str, Any], name: str, folder: Path) -> None:
+    write(run.bundle, folder)
+    record = {
+        "settings": dataclasses.asdict(settings),
+        "epochs": run.history.epochs,
+        "best_epoch": run.history.best + 1,
+        "test": run.test,
+        **told,
+    }
+    (folder / "history.json").write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_curve(run.history, folder / "training.png")
+    write_card(run.bundle, record, name, folder / "README.md")

@@ -1,0 +1,111 @@
+"""Export: a SavedModel that takes raw strings, with the tokenizer in its graph.  B batch, T tokens a row."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+from keras_bert_zoo.bundle import Bundle, answering, load
+from keras_bert_zoo.errors import ExportError
+from keras_bert_zoo.files import new_folder
+from keras_bert_zoo.serving.operations import check_operations
+from keras_bert_zoo.serving.warmup import write_warmup
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_bert_zoo.heads.head import Head
+    from keras_bert_zoo.text.tokenizer import Tokenizer
+
+
+def export_saved_model(
+    model: keras.Model,
+    head: Head,
+    tokenizer: Tokenizer,
+    folder: str | Path,
+    *,
+    version: int | None = None,
+    max_length: int | None = None,
+) -> Path:
+    """Write `folder/<version>/`, ready for TensorFlow Serving, and return that path.
+
+    `serving_default` takes raw strings [B] and gives the head's answers; `tokenized` takes the three int32 [B,T]
+    inputs and gives `logits`.  A batch is padded to its own longest text, at most `max_length` tokens (the
+    model's positions unless given).  `version` is the next free number unless given.  The version appears whole
+    or not at all, so that a server watching the folder never sees half of it.
+
+    Raises: ExportError where the version exists, is no positive number, or an operation cannot be served.
+    """
+    folder = Path(folder).expanduser()
+    version = next_version(folder) if version is None else version
+    if version < 1:
+        raise ExportError(f"version is {version}, TensorFlow Serving wants a number of at least 1.")
+    target = folder / str(version)
+    if target.exists():
+        raise ExportError(f"{target}: this version is there already. Leave version out for the next free number.")
+    positions = model.get_layer("embeddings").max_position_embeddings
+    limit = positions if max_length is None else max_length
+    if limit > positions:
+        raise ExportError(f"max_length is {limit}, but the model has {positions} positions. Choose at most that.")
+    module = _Served(model, head, tokenizer, limit)
+    check_operations(module.signatures())
+    with new_folder(target) as partial:
+        vocabulary = partial / "vocab.txt"
+        vocabulary.write_text("".join(f"{token}\n" for token in tokenizer.vocabulary), encoding="utf-8")
+        module.vocabulary = tf.saved_model.Asset(str(vocabulary))  # a copy for people; the graph holds its own
+        tf.saved_model.save(module, str(partial), signatures=module.signatures())
+        vocabulary.unlink()
+        write_warmup(head, folder.name, partial)
+    return target
+
+
+def export_bundle(
+    source: str | Path | Bundle, folder: str | Path, *, version: int | None = None, max_length: int | None = None
+) -> Path:
+    """Export a bundle, or what `load` takes, and return the version's path; see `export_saved_model`.
+
+    Raises: ExportError without a head, and all that `load` and `export_saved_model` raise.
+    """
+    bundle = source if isinstance(source, Bundle) else load(source)
+    if bundle.head is None or bundle.model is None:
+        raise ExportError(f"{source}: an encoder without a head cannot answer texts. Fine-tune it first (kbz train).")
+    limit = bundle.max_length if max_length is None else max_length
+    return export_saved_model(bundle.model, bundle.head, bundle.tokenizer, folder, version=version, max_length=limit)
+
+
+def next_version(folder: Path) -> int:
+    """Return one more than the highest version there is, 1 in an empty or missing folder."""
+    names = os.listdir(folder) if folder.is_dir() else []
+    return 1 + max((int(name) for name in names if name.isdigit()), default=0)
+
+
+class _Served(tf.Module):
+    """What is saved: the variables once, and the two functions.
+
+    A Keras model itself is not tracked: saved that way it cannot be loaded by a TF1 session, TensorFlow Serving's
+    way in.
+    """
+
+    def __init__(self, model: keras.Model, head: Head, tokenizer: Tokenizer, max_length: int) -> None:
+        super().__init__(name="served")
+        self.weights = [variable.value for variable in model.variables]
+        self.vocabulary: Any = None
+        answer = answering(model, head, tokenizer, max_length)
+
+        def answer_named(**columns: tf.Tensor) -> dict[str, tf.Tensor]:
+            return answer(columns)
+
+        def logits(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"logits": model(inputs, training=False)}
+
+        texts = {name: tf.TensorSpec([None], tf.string, name=name) for name in head.columns}
+        ids = {name: tf.TensorSpec([None, None], tf.int32, name=name) for name in model.input}
+        self._answer = tf.function(answer_named).get_concrete_function(**texts)
+        self._logits = tf.function(logits).get_concrete_function(**ids)
+
+    def signatures(self) -> dict[str, Any]:
+        """Return the signatures by name."""
+        return {"serving_default": self._answer, "tokenized": self._logits}

@@ -1,0 +1,138 @@
+"""Fine-tuning: the recipe of the BERT paper around Keras's own `fit`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from keras_bert_zoo.data.batching import batches, table_targets
+from keras_bert_zoo.data.tables import Table
+from keras_bert_zoo.errors import ConfigError
+from keras_bert_zoo.training.evaluation import evaluate
+from keras_bert_zoo.training.optimizer import adamw
+
+if TYPE_CHECKING:
+    from keras_bert_zoo.heads.head import Head
+    from keras_bert_zoo.text.tokenizer import Tokenizer
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How a model is fine-tuned.
+
+    `warmup` is the share of all updates; `length` the limit in tokens; `patience` how many epochs without a
+    better one end the run (None: never); `class_weight` None, "balanced" or a weight per label.
+    Raises: ConfigError on numbers that make no run.
+    """
+
+    epochs: int = 3
+    batch_size: int = 32
+    learning_rate: float = 5e-5
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    length: int = 128
+    seed: int = 0
+    patience: int | None = None
+    class_weight: str | Mapping[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "length"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}, it must be at least 1.")
+        if not 0 <= self.warmup < 1:
+            raise ConfigError(f"warmup is {self.warmup}, it must be a share of the run from 0 up to (not with) 1.")
+        if self.patience is not None and self.patience < 1:
+            raise ConfigError(f"patience is {self.patience}, it must be at least 1 epoch.")
+
+
+@dataclasses.dataclass(frozen=True)
+class History:
+    """What happened: one dict of figures an epoch, and the number (from 0) of the epoch that was kept."""
+
+    epochs: list[dict[str, float]]
+    best: int
+
+
+def fit(
+    model: keras.Model,
+    head: Head,
+    tokenizer: Tokenizer,
+    train: Table,
+    validation: Table | None = None,
+    settings: Settings | None = None,
+    *,
+    verbose: int | str = "auto",
+) -> History:
+    """Compile and train a task model; afterwards it holds the weights of its best epoch.
+
+    The best epoch has the highest `head.monitor` on `validation`; without one it is the last.
+    Raises: DataError and ConfigError as `batches` and `adamw` do.
+    """
+    settings = settings or Settings()
+    rows = batches(
+        train, head, tokenizer, settings.batch_size, length=settings.length, shuffle=True, seed=settings.seed
+    )
+    steps = settings.epochs * int(rows.cardinality())
+    warmup = int(settings.warmup * steps)
+    optimizer = adamw(settings.learning_rate, steps=steps, warmup=warmup, weight_decay=settings.weight_decay)
+    model.compile(optimizer, head.loss(), metrics=head.metrics())
+    best = _BestEpoch(head, tokenizer, validation, settings)
+    model.fit(
+        rows,
+        epochs=settings.epochs,
+        class_weight=_class_weight(settings.class_weight, head, train),
+        callbacks=[best],
+        shuffle=False,  # the batches are drawn anew each epoch already
+        verbose=verbose,
+    )
+    best.restore()
+    return History(best.epochs, best.best)
+
+
+class _BestEpoch(keras.callbacks.Callback):
+    """Measures the validation table after each epoch, remembers the best weights, and ends a run that stands still."""
+
+    def __init__(self, head: Head, tokenizer: Tokenizer, validation: Table | None, settings: Settings) -> None:
+        super().__init__()
+        self.head, self.tokenizer, self.validation, self.settings = head, tokenizer, validation, settings
+        self.epochs: list[dict[str, float]] = []
+        self.best = 0
+        self.weights: list[np.ndarray] = []
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        logs = {} if logs is None else logs
+        if self.validation is not None:
+            size = {"batch_size": self.settings.batch_size, "length": self.settings.length}
+            figures = evaluate(self.model, self.head, self.tokenizer, self.validation, **size)
+            logs.update({f"val_{name}": value for name, value in figures.items()})  # shown by the progress bar
+        self.epochs.append({name: float(value) for name, value in logs.items()})
+        monitor = f"val_{self.head.monitor}"
+        if self.validation is None or epoch == 0 or logs[monitor] > self.epochs[self.best][monitor]:
+            self.best = epoch
+            self.weights = [] if self.validation is None else self.model.get_weights()
+        patience = self.settings.patience
+        if patience is not None and epoch - self.best >= patience:
+            self.model.stop_training = True
+
+    def restore(self) -> None:
+        if self.weights and self.best < len(self.epochs) - 1:
+            self.model.set_weights(self.weights)
+        self.weights = []
+
+
+def _class_weight(wanted: str | Mapping[str, float] | None, head: Any, train: Table) -> dict[int, float] | None:
+    """Return Keras's weight by label number: "balanced" makes every label count the same in sum."""
+    if wanted is None:
+        return None
+    if head.name != "classification":
+        raise ConfigError(f"class_weight belongs to the head 'classification', not to '{head.name}'.")
+    if wanted == "balanced":
+        counts = np.bincount(np.array(table_targets(train, head)), minlength=len(head.labels))
+        return {i: len(train) / (len(head.labels) * max(int(n), 1)) for i, n in enumerate(counts)}
+    if isinstance(wanted, str) or set(wanted) != set(head.labels):
+        raise ConfigError(f"class_weight must be 'balanced' or a weight for each of {', '.join(head.labels)}.")
+    return {i: float(wanted[label]) for i, label in enumerate(head.labels)}

@@ -86,7 +86,6 @@ def fit(
         epochs=settings.epochs,
         class_weight=_class_weight(settings.class_weight, head, train),
         callbacks=[best],
-        shuffle=False,  # the batches are drawn anew each epoch already
         verbose=verbose,
     )
     best.restore()

@@ -61,9 +61,8 @@ def outputs(encoder, features):
 
 def test_the_names_are_the_contract(encoder):
     assert encoder.name == "bert"
-    assert {name: (tuple(x.shape), x.dtype) for name, x in encoder.input.items()} == {
-        name: ((None, None), "int32") for name in ("input_word_ids", "input_mask", "input_type_ids")
-    }
+    inputs = {name: (tuple(x.shape), x.dtype) for name, x in encoder.input.items()}
+    assert inputs == dict.fromkeys(("input_word_ids", "input_mask", "input_type_ids"), ((None, None), "int32"))
     assert set(encoder.output) == {"sequence_output", "pooled_output", "encoder_outputs"}
     assert {v.path.replace("block_1", "block_0").replace("block_2", "block_0") for v in encoder.weights} == {
         *(f"embeddings/{name}/embeddings" for name in ("token", "position", "segment")),
@@ -240,7 +239,7 @@ def test_rows_longer_than_the_positions_are_refused(encoder):
     row = np.ones((2, POSITIONS + 1), np.int32)
     with pytest.raises(DataError, match=r"Rows of 24 tokens do not fit a model with 23 positions.*max_length"):
         encoder({"input_word_ids": row, "input_mask": row, "input_type_ids": row})
-    encoder({name: row[:, 1:] for name in ("input_word_ids", "input_mask", "input_type_ids")})
+    encoder(dict.fromkeys(("input_word_ids", "input_mask", "input_type_ids"), row[:, 1:]))
 
 
 def test_what_is_no_encoder_is_refused():

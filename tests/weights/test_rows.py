@@ -1,0 +1,40 @@
+"""The words of a weight table."""
+
+import numpy as np
+import pytest
+
+from keras_bert_zoo.weights.rows import IDENTITY, TRANSPOSE, Constant, Pair, Row, expand
+
+
+@pytest.mark.parametrize("op", [IDENTITY, TRANSPOSE])
+def test_an_op_undoes_itself(op):
+    x = np.arange(6.0).reshape(2, 3)
+    np.testing.assert_array_equal(op.ours(op.theirs(x)), x)
+    np.testing.assert_array_equal(op.theirs(op.ours(x)), x)
+    assert op.their_shape((2, 3)) == op.theirs(x).shape
+
+
+def test_a_shape_costs_no_memory():
+    assert TRANSPOSE.their_shape((10**9, 10**9, 7)) == (7, 10**9, 10**9)
+
+
+def test_a_row_stands_for_every_layer_of_the_model():
+    rows = [
+        Row("block_{i}/k", "layer.{i}.k", TRANSPOSE),
+        Row("block_{i}/k/deep", "layer.{i}.d"),
+        Row("head/k", "head.k"),
+        Row("absent/k", "absent.k"),
+        Constant("ids", lambda shapes: np.arange(3)),
+    ]
+    paths = ["block_0/k", "block_1/k", "block_0/k/deep", "head/k", "block_x/k", "other"]
+    assert expand(rows, paths) == [
+        Pair("block_0/k", "layer.0.k", TRANSPOSE),
+        Pair("block_1/k", "layer.1.k", TRANSPOSE),
+        Pair("block_0/k/deep", "layer.0.d", IDENTITY),
+        Pair("head/k", "head.k", IDENTITY),
+    ]
+
+
+def test_more_than_nine_layers():
+    paths = [f"block_{i}/k" for i in range(24)]
+    assert [pair.theirs for pair in expand([Row("block_{i}/k", "l.{i}.k")], paths)] == [f"l.{i}.k" for i in range(24)]

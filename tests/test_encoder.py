@@ -284,6 +284,7 @@ import sys
 import keras, numpy as np
 import keras_bert_zoo.layers
 from keras_bert_zoo.encoder import build_encoder, encoder_config
+from keras_bert_zoo.heads.classification import Classification
 assert keras.backend.backend() == sys.argv[2]
 features = dict(np.load(f"{sys.argv[1]}/inputs.npz"))
 loaded = keras.saving.load_model(f"{sys.argv[1]}/encoder.keras")
@@ -294,6 +295,10 @@ for ours, theirs in zip(built.weights, loaded.weights, strict=True):
 for name, model in (("loaded", loaded), ("built", built)):
     found = model(features)
     blocks = {f"block_{i}": np.asarray(x) for i, x in enumerate(found.pop("encoder_outputs"))}
+    task = Classification(labels=["a", "b", "c"]).attach(model)
+    head = task.get_layer("head_logits")
+    head.kernel.assign(np.linspace(-1, 1, head.kernel.shape[0] * 3).reshape(-1, 3))
+    blocks["logits"] = np.asarray(task(features))
     np.savez(f"{sys.argv[1]}/{sys.argv[2]}_{name}.npz", **blocks, **{k: np.asarray(v) for k, v in found.items()})
 """
 
@@ -304,10 +309,12 @@ def test_a_fresh_process_gives_the_same(backend, saved, outputs, features):
         pytest.importorskip("jax", reason="JAX comes with the extra [jax]")
     root = Path(__file__).parents[1]
     environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(root), "JAX_PLATFORMS": "cpu"}
-    subprocess.run([sys.executable, "-c", FRESH, str(saved), backend], check=True, env=environment, timeout=300)
+    subprocess.run([sys.executable, "-c", FRESH, str(saved), backend], check=True, env=environment, timeout=900)
     for how in ("loaded", "built"):
         found = dict(np.load(saved / f"{backend}_{how}.npz"))
         found["encoder_outputs"] = [found.pop(f"block_{i}") for i in range(LAYERS)]
+        logits = outputs["pooled_output"] @ np.linspace(-1, 1, HIDDEN * 3).reshape(HIDDEN, 3)
+        np.testing.assert_allclose(found.pop("logits"), logits, atol=1e-5)
         assert bert_oracle.difference(found, outputs, features["input_mask"]) <= 1e-5
 
 

@@ -12,6 +12,7 @@ from keras_bert_zoo._version import __version__
 from keras_bert_zoo.errors import ZooError
 
 COMMANDS = ("quickstart", "presets", "train", "evaluate", "predict", "export")
+INTERRUPTED = 130  # as a shell reports a process that Ctrl-C ended
 
 
 class _Commands(click.Group):
@@ -30,6 +31,9 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except ZooError as error:
             raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt:
+            click.echo("\nStopped. No half-written folder is left.", err=True)
+            ctx.exit(INTERRUPTED)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -42,5 +46,6 @@ def main() -> None:
       kbz quickstart            fine-tune real weights on real data, export, answer
       kbz train --help          fine-tune on your own table
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notices are no news to a user
+    # TensorFlow's own notices, and its complaint where there is no GPU, are no news: errors arrive as exceptions.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import click
 
-from keras_bert_zoo.cli.options import batch_size_option, column_options, json_option, print_figures, print_json
+from keras_bert_zoo.cli.options import (
+    batch_size_option,
+    column_options,
+    fetched,
+    json_option,
+    print_figures,
+    print_json,
+    working,
+)
 
 
 @click.command()
@@ -16,17 +24,22 @@ from keras_bert_zoo.cli.options import batch_size_option, column_options, json_o
 def command(
     source: str, table: str, text: str, text_pair: str | None, label: str, batch_size: int, as_json: bool
 ) -> None:
-    """Measure SOURCE (a run or a Hugging Face folder) on TABLE (tsv, csv, jsonl).
+    """Measure a model on a labelled table.
+
+    SOURCE is a run or a Hugging Face folder, TABLE a tsv, csv or jsonl file.
 
     \b
     Example:
       kbz evaluate runs/mood test.tsv
     """
-    from keras_bert_zoo.bundle import load
     from keras_bert_zoo.data import read_table
 
     rows = read_table(table, text=text, label=label, text_pair=text_pair)
-    figures = load(source).evaluate(rows, batch_size=batch_size)
+    fetched(source)
+    with working(f"measuring {source} on {len(rows):,} rows"):
+        from keras_bert_zoo.bundle import load
+
+        figures = load(source).evaluate(rows, batch_size=batch_size)
     if as_json:
         print_json(figures)
     else:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from keras_bert_zoo.cli.options import json_option, print_json
+from keras_bert_zoo.cli.options import fetched, json_option, print_json, working
 
 
 @click.command()
@@ -16,16 +16,20 @@ from keras_bert_zoo.cli.options import json_option, print_json
 @click.option("--max-length", type=click.IntRange(3), help="Limit in tokens; that of the run unless given.")
 @json_option
 def command(source: str, folder: str | None, version: int | None, max_length: int | None, as_json: bool) -> None:
-    """Export SOURCE (a run or a Hugging Face folder) as a SavedModel that takes raw text.
+    """Export a SavedModel that takes raw text.
+
+    SOURCE is a run or a Hugging Face folder with a head.  What is printed is the folder of the new version.
 
     \b
     Example:
       kbz export runs/mood --to saved_models/mood
     """
-    from keras_bert_zoo.serving.saved_model import export_bundle
+    fetched(source)
+    target = folder or Path("saved_models") / Path(source).resolve().name
+    with working(f"exporting {source}"):
+        from keras_bert_zoo.serving.saved_model import export_bundle
 
-    target = folder or Path("saved_models") / Path(source).name
-    path = export_bundle(source, target, version=version, max_length=max_length)
+        path = export_bundle(source, target, version=version, max_length=max_length)
     if as_json:
         print_json({"folder": str(path)})
     else:

@@ -1,9 +1,11 @@
-"""Options that several commands share."""
+"""What several commands share: options, progress and ways to print."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -28,17 +30,49 @@ batch_size_option = click.option(
 )
 
 
+@contextmanager
+def working(what: str) -> Iterator[Callable[[str], None]]:
+    """Show what is being done, on a terminal's standard error alone; the function handed out changes the words."""
+    from rich.console import Console
+    from rich.text import Text
+
+    with Console(stderr=True).status(Text(f"{what} …")) as status:
+        yield lambda words: status.update(Text(f"{words} …"))
+
+
+def fetched(source: str) -> None:
+    """Have a source's files on this machine before TensorFlow is imported: an unknown name fails at once."""
+    from keras_bert_zoo.zoo import fetch
+
+    with working(f"looking for {source}") as say:
+        fetch(source, progress=say)
+
+
+def fit_verbosity(as_json: bool) -> int | str:
+    """Return Keras's `verbose`: a moving bar is for terminals, a file gets one line an epoch, JSON stands alone."""
+    if as_json:
+        return 0
+    return "auto" if sys.stdout.isatty() else 2
+
+
 def print_json(value: Any) -> None:
     """Print a value for a program to read."""
     click.echo(json.dumps(value, ensure_ascii=False))
 
 
-def print_figures(title: str, figures: dict[str, float]) -> None:
+def print_figures(title: str, figures: Mapping[str, float]) -> None:
     """Print named numbers as a table."""
+    click.echo(title)
+    print_table(("figure", "value"), [(name, f"{value:.4f}") for name, value in figures.items()])
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print cells as they stand: no cell is markup."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table("figure", "value", title=title, title_justify="left")
-    for name, value in figures.items():
-        table.add_row(name, f"{value:.4f}")
+    table = Table(*(Text(name) for name in header))  # type: ignore[arg-type]
+    for row in rows:
+        table.add_row(*map(Text, row))
     Console().print(table)

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from keras_bert_zoo.cli.options import batch_size_option, print_json
+from keras_bert_zoo.cli.options import batch_size_option, fetched, print_json, print_table, working
+from keras_bert_zoo.errors import DataError
 
 
 @click.command()
@@ -29,7 +30,10 @@ def command(
     batch_size: int,
     style: str,
 ) -> None:
-    """Answer TEXTS, a file, or standard input (one text a line) with SOURCE, a run or a Hugging Face folder.
+    """Answer texts with a fine-tuned model.
+
+    SOURCE is a run or a Hugging Face folder.  TEXTS come from the command line, from --file, or from standard
+    input with one text a line.  Every answer has the fields of the exported model.
 
     \b
     Examples:
@@ -39,44 +43,70 @@ def command(
     """
     if path and texts:
         raise click.UsageError("Give texts or --file, not both.")
-    from keras_bert_zoo.bundle import load
-    from keras_bert_zoo.data import read_texts
+    columns = _columns(texts, path, text, text_pair)
+    fetched(source)
+    if not columns["text"]:
+        click.echo("Standard input is empty: nothing to answer.", err=True)
+        return
+    with working(f"answering with {source}"):
+        from keras_bert_zoo.bundle import load
 
-    if path:
-        columns = read_texts(path, text=text, text_pair=text_pair)
-    else:
-        rows = list(texts) or [line.rstrip("\r\n") for line in sys.stdin]
-        columns = {"text": rows, **({"text_pair": [text_pair] * len(rows)} if text_pair is not None else {})}
-    answers = load(source).predict(
-        columns["text"], batch_size=batch_size, **{k: columns[k] for k in columns if k != "text"}
-    )
+        bundle = load(source)
+        if bundle.head is not None:
+            _check_pair(source, bundle.head.columns, columns)
+        first, *others = columns
+        answers = bundle.predict(columns[first], batch_size=batch_size, **{name: columns[name] for name in others})
     if style == "jsonl":
         for answer in answers:
             print_json(answer)
     else:
-        _print_table(columns["text"], answers)
+        cells = [_cells(answer) for answer in answers]
+        asked = zip(*columns.values(), strict=True)
+        print_table((*columns, *cells[0]), [(*row, *shown.values()) for row, shown in zip(asked, cells, strict=True)])
 
 
-def _print_table(texts: list[str], answers: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text  # a text is no markup
+def _columns(texts: tuple[str, ...], path: str | None, text: str, text_pair: str | None) -> dict[str, list[str]]:
+    """Return the string columns to answer."""
+    if path:
+        from keras_bert_zoo.data import read_texts
 
-    shown = [_shown(answer) for answer in answers]
-    table = Table("text", *(shown[0] if shown else ()))
-    for text, cells in zip(texts, shown, strict=True):
-        table.add_row(Text(text), *map(Text, cells.values()))
-    Console().print(table)
+        return read_texts(path, text=text, text_pair=text_pair)
+    rows = list(texts) or _standard_input()
+    return {"text": rows, **({} if text_pair is None else {"text_pair": [text_pair] * len(rows)})}
 
 
-def _shown(answer: dict[str, Any]) -> dict[str, str]:
-    """Return an answer's cells: single values as they are, labels and probabilities side by side."""
+def _standard_input() -> list[str]:
+    if sys.stdin.isatty():
+        click.echo("Write one text a line; Ctrl-D ends.", err=True)
+    rows = []
+    for number, line in enumerate(sys.stdin.buffer, start=1):
+        try:
+            rows.append(line.decode().rstrip("\r\n"))
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"standard input, line {number}: invalid UTF-8 at byte {error.start} of the line."
+            ) from None
+    return rows
+
+
+def _check_pair(source: str, wanted: tuple[str, ...], columns: dict[str, list[str]]) -> None:
+    if "text_pair" in wanted and "text_pair" not in columns:
+        raise click.UsageError(f"{source} reads pairs of texts: give the second text, or its column, with --text-pair.")
+    if "text_pair" in columns and "text_pair" not in wanted:
+        raise click.UsageError(f"{source} reads single texts: leave out --text-pair.")
+
+
+def _cells(answer: dict[str, Any]) -> dict[str, str]:
+    """Return an answer for people: single values as they are, each label's probability side by side."""
     cells = {
-        name: value if isinstance(value, str) else f"{value:.4f}"
+        name: f"{value:.4f}" if isinstance(value, float) else str(value)
         for name, value in answer.items()
         if not isinstance(value, list)
     }
     if "labels" in answer:
         ranked = sorted(zip(answer["probabilities"], answer["labels"], strict=True), reverse=True)
         cells["probabilities"] = "  ".join(f"{label} {probability:.4f}" for probability, label in ranked)
+    if "predicted" in answer:
+        chosen = [label for label, yes in zip(answer["labels"], answer["predicted"], strict=True) if yes]
+        cells = {"predicted": ", ".join(chosen), **cells}
     return cells

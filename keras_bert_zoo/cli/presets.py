@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import click
 
-from keras_bert_zoo.cli.options import json_option, print_json
+from keras_bert_zoo.cli.options import json_option, print_json, print_table, working
 
 
 @click.group()
 def command() -> None:
-    """List and fetch weights that are known by name."""
+    """List and fetch weights known by name.
+
+    \b
+    Example:
+      kbz presets list
+    """
 
 
 @command.command("list")
@@ -24,33 +29,36 @@ def list_presets(as_json: bool) -> None:
     from keras_bert_zoo.zoo.presets import PRESETS
 
     if as_json:
-        print_json({name: {"description": p.description, "license": p.license} for name, p in PRESETS.items()})
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("preset", "what it is", "license")
-    for name, preset in PRESETS.items():
-        table.add_row(name, preset.description, preset.license)
-    Console().print(table)
+        print_json(
+            {
+                name: {"description": preset.description, "parameters": preset.parameters, "license": preset.license}
+                for name, preset in PRESETS.items()
+            }
+        )
+    else:
+        rows = [
+            (name, preset.description, f"{preset.parameters / 1e6:.1f} M", preset.license)
+            for name, preset in PRESETS.items()
+        ]
+        print_table(("preset", "what it is", "weights", "license"), rows)
 
 
 @command.command()
 @click.argument("name")
 @json_option
 def fetch(name: str, as_json: bool) -> None:
-    """Fetch NAME (a preset or hf://org/name) into the cache and print its folder.
+    """Fetch weights into the cache and print their folder.
+
+    NAME is a preset or hf://organisation/name[@revision].
 
     \b
     Example:
       kbz presets fetch minilm_l6_h384_uncased
     """
-    from rich.console import Console
-
     from keras_bert_zoo.zoo import fetch
 
-    with Console(stderr=True).status(f"Fetching {name} …"):
-        folder = fetch(name)
+    with working(f"looking for {name}") as say:
+        folder = fetch(name, progress=say)
     if as_json:
         print_json({"name": name, "folder": str(folder)})
     else:

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from typing import Any
 
 import click
 
-from keras_bert_zoo.cli.options import batch_size_option, column_options, json_option, print_figures, print_json
+from keras_bert_zoo.cli.options import (
+    batch_size_option,
+    column_options,
+    fetched,
+    fit_verbosity,
+    json_option,
+    print_figures,
+    print_json,
+    working,
+)
+from keras_bert_zoo.files import check_absent
 from keras_bert_zoo.heads import HEADS
+from keras_bert_zoo.training.strategy import STRATEGIES
 
 
 @click.command()
 @click.argument("source")
-@click.option("--head", type=click.Choice(list(HEADS)), default="classification", show_default=True, help="The task.")
-@click.option("--train", "train_file", required=True, help="Table to learn from: tsv, csv, jsonl or a data set's name.")
+@click.option("--head", type=click.Choice(list(HEADS)), default="classification", show_default=True, help="Task.")
+@click.option("--train", "train_file", required=True, help="Table to learn from, or movie_snippets.")
 @click.option("--validation", "validation_file", help="Table that tells the best epoch.")
 @click.option("--test", "test_file", help="Table measured once, at the end.")
 @column_options
 @click.option("--labels", help="The labels, parted by commas, in their order; unless given, those in the table.")
 @click.option("--out", required=True, type=click.Path(), help="Folder of the run.")
 @click.option("--overwrite", is_flag=True, help="Replace the folder if it is there.")
-@click.option("--epochs", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--epochs", type=click.IntRange(1), default=3, show_default=True, help="Passes over the table.")
 @batch_size_option
 @click.option("--learning-rate", type=float, default=5e-5, show_default=True, help="Highest learning rate.")
 @click.option("--warmup", type=float, default=0.1, show_default=True, help="Share of the updates it rises in.")
@@ -29,7 +42,13 @@ from keras_bert_zoo.heads import HEADS
 @click.option("--class-weight", type=click.Choice(["balanced"]), help="Let every label count the same in sum.")
 @click.option("--dropout", type=float, default=0.1, show_default=True, help="Dropout before the head.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same numbers.")
-@click.option("--strategy", default="default", show_default=True, help="default, or mirrored for all GPUs of a host.")
+@click.option(
+    "--strategy",
+    type=click.Choice(STRATEGIES),
+    default="default",
+    show_default=True,
+    help="One device, or all GPUs of this host.",
+)
 @json_option
 def command(
     source: str,
@@ -55,22 +74,36 @@ def command(
     strategy: str,
     as_json: bool,
 ) -> None:
-    """Fine-tune SOURCE (a preset, a folder, hf://org/name) and write the run into a folder.
+    """Fine-tune on a labelled table.
+
+    SOURCE is a preset, a folder or hf://organisation/name.  Tables are tsv, csv or jsonl files; the data set
+    movie_snippets brings its own validation and test rows.  The run's folder holds the model of the best epoch, its
+    history and a model card, and appears when all is done.
 
     \b
-    Example:
+    Examples:
       kbz train minilm_l6_h384_uncased --train train.tsv --validation dev.tsv --out runs/mood
+      kbz train minilm_l6_h384_uncased --train movie_snippets --head regression --out runs/rating
     """
-    from keras_bert_zoo import heads
     from keras_bert_zoo.data import read_splits
-    from keras_bert_zoo.recipe import finetune
-    from keras_bert_zoo.training.fit import Settings
 
-    train, validation, test = read_splits(
-        train_file, validation_file, test_file, text=text, label=label, text_pair=text_pair
-    )
-    config = {"pair": text_pair is not None, "dropout": dropout, **({"labels": labels.split(",")} if labels else {})}
-    made = heads.for_labels(head, train.labels or [], config)
+    check_absent(out, overwrite=overwrite)
+    with working("reading"):
+        train, validation, test = read_splits(
+            train_file, validation_file, test_file, text=text, label=label, text_pair=text_pair
+        )
+    if patience and validation is None:
+        raise click.UsageError("--patience watches the validation table: give --validation too.")
+    fetched(source)
+    with working("starting TensorFlow"):
+        from keras_bert_zoo import heads
+        from keras_bert_zoo.recipe import finetune
+        from keras_bert_zoo.training.fit import Settings
+
+        config: dict[str, Any] = {"pair": text_pair is not None, "dropout": dropout}
+        if labels is not None:
+            config["labels"] = [name.strip() for name in labels.split(",")]
+        made = heads.for_labels(head, train.labels or [], config)
     run = finetune(
         source,
         made,
@@ -90,8 +123,8 @@ def command(
             seed=seed,
         ),
         devices=strategy,
-        command=" ".join(["kbz", *sys.argv[1:]]),
-        verbose=0 if as_json else "auto",
+        command=shlex.join(["kbz", *sys.argv[1:]]),
+        verbose=fit_verbosity(as_json),
     )
     figures = {**run.history.epochs[run.history.best], **{f"test_{k}": v for k, v in (run.test or {}).items()}}
     if as_json:

@@ -18,7 +18,7 @@ _PUBLIC: dict[str, str | None] = {
     "save": "keras_bert_zoo.bundle",
     "adamw": "keras_bert_zoo.training.optimizer",
     "strategy": "keras_bert_zoo.training.strategy",
-    "finetune": "keras_bert_zoo.training.finetune",
+    "finetune": "keras_bert_zoo.recipe",
     "export_saved_model": "keras_bert_zoo.serving.saved_model",
     "data": None,
     "errors": None,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -175,6 +176,11 @@ def check_columns(head: Head, columns: Mapping[str, Sequence[str]]) -> None:
     for name, values in columns.items():
         if isinstance(values, (str, bytes)) or not all(isinstance(value, (str, bytes)) for value in values):
             raise DataError(f'{name}: hand in a list of strings, such as ["a text"], got {values!r:.80}.')
+        for i, value in enumerate(values):
+            if isinstance(value, str) and not value.isascii() and re.search("[\ud800-\udfff]", value):
+                raise DataError(
+                    f"{name}, item {i}: {value!a:.80} holds half of a surrogate pair, which is no character."
+                )
     if len({len(values) for values in columns.values()}) > 1:
         sizes = ", ".join(f"{name} has {len(values)}" for name, values in columns.items())
         raise DataError(f"The columns differ in length: {sizes}.")

@@ -42,7 +42,9 @@ def check_absent(folder: str | Path, *, overwrite: bool = False) -> None:
     if target.exists() and not target.is_dir():
         raise ConfigError(f"{target}: there is a file of that name. Choose another folder.")
     if target.exists() and any(target.iterdir()) and not overwrite:
-        raise ConfigError(f"{target}: the folder is there already. Choose another, delete it, or allow overwriting.")
+        raise ConfigError(
+            f"{target}: the folder is there already. Choose another, delete it, or allow overwriting (--overwrite)."
+        )
 
 
 def _umask() -> int:

@@ -19,6 +19,7 @@ from keras_bert_zoo.recipe import finetune
 from keras_bert_zoo.serving import fresh_process
 from keras_bert_zoo.serving.saved_model import export_bundle
 from keras_bert_zoo.training.fit import Settings
+from keras_bert_zoo.zoo import fetch
 
 PRESET, DATASET = "minilm_l6_h384_uncased", "movie_snippets"
 # Ratings run from -4 to 4; between these two a sentence has no clear mood and is left out.
@@ -65,7 +66,8 @@ def quickstart(
     The run folder is replaced, the export gets the next version.  `say` is told each step.
     Raises: whatever its parts raise; ExportError where the fresh process fails.
     """
-    splits = load_dataset(DATASET)
+    fetch(PRESET, progress=say)
+    splits = load_dataset(DATASET, progress=say)
     train, validation, test = (clear_mood(part) for part in (splits.train, splits.validation, splits.test))
     say(
         f"Data: {DATASET}, {len(train):,} sentences to learn from, {len(validation):,} to choose the epoch,"

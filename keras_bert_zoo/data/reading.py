@@ -50,4 +50,6 @@ def read_texts(path: str, *, text: str = "text", text_pair: str | None = None) -
         raise DataError(f"{path}: invalid UTF-8 at byte {error.start}. Save the file as UTF-8.") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
+    if not content.strip():
+        raise DataError(f"{path} is empty.")
     return {"text": [line.removesuffix("\r") for line in content.removesuffix("\n").split("\n")]}

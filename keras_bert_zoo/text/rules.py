@@ -151,7 +151,8 @@ def rule_for(switches: Switches) -> Rule:
 
 def _op_splits(character: str) -> bool:
     """True where the WordPiece op cuts by itself and the table need not add spaces (or must prevent the cut)."""
-    return is_ascii_punctuation(character) or is_cjk(character) or character in _OP_NEW_PUNCTUATION
+    known = unicodedata.category(character).startswith("P") or character in _OP_NEW_PUNCTUATION
+    return known or is_ascii_punctuation(character) or is_cjk(character)
 
 
 def build_table(rule: Rule, *, op_splits: bool) -> tuple[dict[str, str], dict[str, str]]:

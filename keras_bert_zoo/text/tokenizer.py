@@ -24,7 +24,7 @@ from keras_bert_zoo.text.vocabulary import (
     read_vocabulary,
     write_vocabulary,
 )
-from keras_bert_zoo.text.wordpiece import WordPiece, map_bytes
+from keras_bert_zoo.text.wordpiece import WordPiece, map_bytes, row_ids
 
 # The longest word in characters; a longer one is unknown.  Original: google-research/bert tokenization.py,
 # WordpieceTokenizer.  Hugging Face: tokenizers' WordPiece, max_input_chars_per_word.
@@ -234,7 +234,8 @@ class Tokenizer:
         for id_ in (self.pad_id, self.cls_id, self.sep_id):
             glued[id_] = ""
         pieces = tf.gather(tf.constant(glued), ids.values)
-        joined = tf.strings.unsorted_segment_join(pieces, ids.value_rowids(), ids.nrows())
+        rows = row_ids(tf.cast(ids.row_splits, tf.int64), tf.range(tf.size(ids.values, tf.int64)))
+        joined = tf.strings.unsorted_segment_join(pieces, rows, ids.nrows())
         return tf.strings.regex_replace(joined, "^ ", "")
 
     def tokens(self, text: str) -> list[str]:
@@ -250,7 +251,7 @@ class Tokenizer:
         normal, origin = self._normalizer.normalize_with_offsets(texts)
         pieces = self._wordpiece.pieces(normal)
         ids = tf.RaggedTensor.from_row_splits(pieces.ids, pieces.row_splits, validate=False)
-        rows = ids.value_rowids()
+        rows = row_ids(pieces.row_splits, tf.range(tf.size(pieces.ids, tf.int64)))
         places = map_bytes(texts)
         base = tf.gather(origin.row_starts(), rows)
         row_start = tf.gather(places.row_starts, rows)

@@ -53,6 +53,15 @@ def map_bytes(texts: tf.Tensor) -> ByteMap:
     return ByteMap(row_starts, tf.concat([[0], tf.cumsum(begins)], axis=0))
 
 
+def row_ids(row_splits: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
+    """The row that each place of the flat values belongs to.
+
+    row_splits int64 [B+1], places int64 [P] -> int64 [P].  TensorFlow's own `value_rowids` builds a table of rows
+    times the longest row, which for a megabyte beside many short texts is more memory than there is.
+    """
+    return tf.searchsorted(row_splits, places, side="right", out_type=tf.int64) - 1
+
+
 class WordPiece:
     """Cuts normalised texts into the longest pieces of a vocabulary, from the left.
 
@@ -93,7 +102,8 @@ class WordPiece:
         else:
             words = tf.strings.split(texts)  # [B,(W)]
             ids, starts, ends = op.tokenize_with_offsets(words.values)  # [W,(P)]
-            word_starts = tf.gather(_word_starts(texts), ids.value_rowids())
+            pieces = tf.range(tf.size(ids.values, tf.int64))
+            word_starts = tf.gather(_word_starts(texts), row_ids(ids.row_splits, pieces))
             found = Pieces(
                 ids.values,
                 starts.values + word_starts,
@@ -110,7 +120,7 @@ class WordPiece:
         starts, ends = tf.gather(pieces.starts, first), tf.gather(pieces.ends, last)  # [W]
 
         def collapse() -> Pieces:
-            rows = tf.searchsorted(pieces.row_splits, first, side="right") - 1  # [W]
+            rows = row_ids(pieces.row_splits, first)  # [W]
             places = map_bytes(texts)
             row_starts = tf.gather(places.row_starts, rows)
             count = tf.gather(places.characters, row_starts + ends) - tf.gather(places.characters, row_starts + starts)
@@ -139,4 +149,4 @@ def _word_starts(texts: tf.Tensor) -> tf.Tensor:
     inside = data != ord(" ")
     begins = tf.logical_and(inside, tf.logical_not(tf.concat([[False], inside[:-1]], axis=0)))
     places = tf.where(begins)[:, 0]
-    return places - tf.gather(row_starts, tf.searchsorted(row_starts, places, side="right") - 1)
+    return places - tf.gather(row_starts, row_ids(row_starts, places))

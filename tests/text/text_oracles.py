@@ -1,13 +1,18 @@
-"""The two independent tokenizers that ours is held against."""
+"""The two independent tokenizers that ours is held against, and ours, made once per choice."""
 
 import importlib.util
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 import pytest
+import text_strings
 import tokenizers
 from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
+
+from keras_bert_zoo.text.tokenizer import Tokenizer
 
 HAS_GARDEN = importlib.util.find_spec("official") is not None
 needs_garden = pytest.mark.skipif(
@@ -15,10 +20,21 @@ needs_garden = pytest.mark.skipif(
 )
 
 
+def tokens_of(vocabulary: str) -> tuple[str, ...]:
+    """The tokens of the "realistic" or the "adversarial" vocabulary."""
+    return getattr(text_strings, f"{vocabulary}_vocabulary")()
+
+
+@cache
+def ours(vocabulary: str, **switches: Any) -> Tokenizer:
+    """Our tokenizer with one of the two vocabularies."""
+    return Tokenizer(tokens_of(vocabulary), **switches)
+
+
 class Original:
     """Google's BasicTokenizer and WordpieceTokenizer, with the original's word limit."""
 
-    def __init__(self, vocabulary: Sequence[str], *, lower: bool, word_limit: int = 200) -> None:
+    def __init__(self, vocabulary: Sequence[str], *, lower: bool = True, word_limit: int = 200) -> None:
         from official.nlp.tools.tokenization import BasicTokenizer, WordpieceTokenizer
 
         self._ids = {token: id_ for id_, token in enumerate(vocabulary)}
@@ -36,7 +52,7 @@ class HuggingFace:
         self,
         vocabulary: Sequence[str],
         *,
-        lower: bool,
+        lower: bool = True,
         strip_accents: bool | None = None,
         split_cjk: bool = True,
         word_limit: int = 100,

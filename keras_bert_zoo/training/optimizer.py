@@ -38,13 +38,17 @@ class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
         return {"learning_rate": self.learning_rate, "steps": self.steps, "warmup": self.warmup}
 
 
+# Keras asks with "bias" under JAX, but with TensorFlow's "bias:0" or "bias/replica_1:0" under TensorFlow.
+_NOT_DECAYED = r"(^|/)(bias|gamma|beta)(/replica_\d+)?(:\d+)?$"
+
+
 @keras.saving.register_keras_serializable("keras_bert_zoo")
 class AdamW(keras.optimizers.AdamW):
     """Keras's AdamW that never decays a bias or a parameter of a layer norm, also after it is saved and loaded."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.exclude_from_weight_decay(var_names=["^(bias|gamma|beta)$"])
+        self.exclude_from_weight_decay(var_names=[_NOT_DECAYED])
 
 
 def adamw(

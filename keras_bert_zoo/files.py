@@ -13,6 +13,18 @@ from keras_bert_zoo.errors import ConfigError
 
 
 @contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Hand out a hidden path beside `path` to write; move it into place at the end, or leave nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
 def new_folder(folder: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Hand out a hidden folder beside `folder` to fill; move it into place at the end, or leave nothing.
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from keras_bert_zoo.errors import VocabularyError
-from keras_bert_zoo.text.vocabulary import SPECIAL_TOKENS, write_aside
+from keras_bert_zoo.files import new_file
+from keras_bert_zoo.text.vocabulary import SPECIAL_TOKENS
 
 FILE = "tokenizer_config.json"
 _OURS = "keras_bert_zoo"  # what Hugging Face has no word for; its readers keep and ignore it
@@ -105,4 +106,5 @@ def write_settings(settings: Settings, token_ids: Mapping[str, int], folder: Pat
     config |= {f"{role}_token": token for role, token in special.items()}
     if ours:
         config[_OURS] = dict(ours)
-    write_aside(folder / FILE, json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+    with new_file(folder / FILE) as partial:
+        partial.write_text(json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from keras_bert_zoo.errors import VocabularyError
+from keras_bert_zoo.files import new_file
 
 # Role -> token, as in every published BERT.
 SPECIAL_TOKENS: Mapping[str, str] = {
@@ -54,17 +55,8 @@ def write_vocabulary(vocabulary: Sequence[str], path: str | os.PathLike[str]) ->
     for id_, token in enumerate(vocabulary):
         if "\n" in token:
             raise VocabularyError(f"{path}: token {id_} is {token!r}; a line end inside a token cannot be written.")
-    write_aside(Path(path), "".join(f"{token}\n" for token in vocabulary))
-
-
-def write_aside(path: Path, text: str) -> None:
-    """Writes a file so that a reader sees the old one or the whole new one."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        aside.write_bytes(text.encode("utf-8"))
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with new_file(Path(path)) as partial:
+        partial.write_bytes("".join(f"{token}\n" for token in vocabulary).encode("utf-8"))
 
 
 def check_vocabulary(

@@ -18,8 +18,9 @@ import numpy as np
 
 from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.errors import CheckpointError, ConfigError
+from keras_bert_zoo.files import new_file
 from keras_bert_zoo.weights.rows import TRANSPOSE, Constant, Row, Shape
-from keras_bert_zoo.weights.tensors import WEIGHTS, Aside, SafetensorsFolder, read_json, write_safetensors
+from keras_bert_zoo.weights.tensors import WEIGHTS, SafetensorsFolder, read_json, write_safetensors
 from keras_bert_zoo.weights.transfer import Audit, export_audit, export_rows, import_rows
 
 CONFIG = "config.json"
@@ -145,7 +146,7 @@ def write_config(
             f" {values[clash[0]]!r}. Leave it out of `extra`."
         )
     text = json.dumps({**values, **extra}, indent=2, sort_keys=True, ensure_ascii=False)
-    with Aside(Path(folder) / CONFIG) as aside:
+    with new_file(Path(folder) / CONFIG) as aside:
         aside.write_text(text + "\n", encoding="utf-8")
 
 

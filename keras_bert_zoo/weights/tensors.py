@@ -13,6 +13,7 @@ import safetensors
 import safetensors.numpy
 
 from keras_bert_zoo.errors import CheckpointError
+from keras_bert_zoo.files import new_file
 from keras_bert_zoo.weights.rows import Shape
 
 WEIGHTS, INDEX, PICKLE = "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"
@@ -95,27 +96,9 @@ class SafetensorsFolder:
 
 def write_safetensors(tensors: Mapping[str, np.ndarray], path: Path) -> None:
     """Write contiguous arrays to a file, aside first, so that the name never shows half of it."""
-    with Aside(path) as aside:
+    with new_file(path) as aside:
         # The metadata is what transformers writes and asks for when it reads.
         safetensors.numpy.save_file(dict(tensors), aside, metadata={"format": "pt"})
-
-
-class Aside:
-    """Gives a path next to the wanted one, and moves it there when the block ends well."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._aside = path.with_name(f".{path.name}.{os.getpid()}")
-
-    def __enter__(self) -> Path:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        return self._aside
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:
-            os.replace(self._aside, self._path)
-        else:
-            self._aside.unlink(missing_ok=True)
 
 
 def read_json(path: Path, error: type[Exception]) -> dict[str, Any]:

@@ -1,1 +1,24 @@
 """Its place makes the helpers beside it importable: `from sizes import VOCAB`."""
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory):
+    """Return a folder with tiny models saved (encoder, mood, pair, rating, topics), and a table to learn from."""
+    import tiny
+
+    import keras_bert_zoo as kbz
+
+    root = tmp_path_factory.mktemp("tiny")
+    heads = {
+        "encoder": None,
+        "mood": kbz.heads.Classification(["bad", "good"]),
+        "pair": kbz.heads.Classification(["no", "yes"], pair=True),
+        "rating": kbz.heads.Regression(),
+        "topics": kbz.heads.MultiLabel(["plot", "actors", "music"], threshold=0.4),
+    }
+    for name, head in heads.items():
+        kbz.save(tiny.bundle(head), root / name)
+    tiny.mood_table(copies=4).write(root / "train.tsv")
+    return root

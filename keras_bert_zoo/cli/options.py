@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+_FILE_WIDTH = 2000  # a file has no edge to wrap a table's cells at
+
 
 def column_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the names of a table's columns."""
@@ -72,7 +74,12 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*(Text(name) for name in header))  # type: ignore[arg-type]
+    table = Table()
+    for name in header:
+        table.add_column(Text(name))
     for row in rows:
         table.add_row(*map(Text, row))
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console.width = _FILE_WIDTH
+    console.print(table)

@@ -1,0 +1,29 @@
+"""Runs `kbz` inside this process."""
+
+import json
+
+from click.testing import CliRunner
+
+from keras_bert_zoo.cli import main
+
+
+def kbz(*arguments, stdin=None, exit_code=0):
+    """Run a command and return its click result, which must have this exit code and no traceback."""
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments], input=stdin)
+    assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
+    assert result.exit_code == exit_code, result.output
+    return result
+
+
+def refused(*arguments, exit_code=1, stdin=None):
+    """Run a command that must fail with one clear line, and return that line."""
+    result = kbz(*arguments, exit_code=exit_code, stdin=stdin)
+    assert result.stdout == ""
+    lines = result.stderr.strip().split("\n")
+    assert lines[-1].startswith("Error: ")
+    assert len(lines) == 1 or lines[0].startswith("Usage: "), lines
+    return lines[-1].removeprefix("Error: ")
+
+
+def json_lines(result):
+    return [json.loads(line) for line in result.stdout.splitlines()]

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from keras_bert_zoo._version import __version__
 from keras_bert_zoo.bundle import Bundle
 from keras_bert_zoo.training.fit import History
 
@@ -66,7 +67,7 @@ def write_card(bundle: Bundle, record: Mapping[str, Any], name: str, path: Path)
         f"- Data: {record['data']} ({parts})",
         f"- Settings: {', '.join(f'{key} {value}' for key, value in settings.items())}",
         *([f"- Command: `{record['command']}`"] if record["command"] else []),
-        f"- Versions: {', '.join(f'{package} {version(package)}' for package in _PACKAGES)},"
+        f"- Versions: keras-bert-zoo {__version__}, {', '.join(f'{name} {version(name)}' for name in _PACKAGES)},"
         f" Python {platform.python_version()}",
         "",
         "## Use",
@@ -82,4 +83,4 @@ def write_card(bundle: Bundle, record: Mapping[str, Any], name: str, path: Path)
     path.write_text("\n".join(lines), encoding="utf-8")
 
 
-_PACKAGES = ("keras-bert-zoo", "keras", "tensorflow", "tensorflow-text")
+_PACKAGES = ("keras", "tensorflow", "tensorflow-text")

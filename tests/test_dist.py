@@ -1,6 +1,7 @@
 """What is shipped: the wheel's files, the sdist's files, and the wheel at work in an environment of its own."""
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -22,13 +23,8 @@ def built(tmp_path_factory):
     """Build both from a copy of the sources, so that no build folder is left behind; return their paths."""
     root = tmp_path_factory.mktemp("dist")
     sources = root / "sources"
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
-    if listed.returncode:
-        pytest.fail(f"the sources must be a git checkout: {listed.stderr}")
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file():
-            (sources / name).parent.mkdir(parents=True, exist_ok=True)
-            (sources / name).write_bytes((ROOT / name).read_bytes())
+    made = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist", "runs", "saved_models")
+    shutil.copytree(ROOT, sources, ignore=made)
     # `make dist` without its isolation: the build backend is already here, nothing is downloaded.
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", root, sources]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -85,10 +81,14 @@ def test_the_wheel_at_work(built, tmp_path):
     assert (site / "keras_bert_zoo" / "py.typed").is_file()
 
     clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    away = {"cwd": tmp_path, "env": clean, "capture_output": True, "text": True, "check": True}
-    version = subprocess.run([environment / "bin" / "kbz", "--version"], **away)
-    assert version.stdout == f"kbz, version {kbz.__version__}\n"
-    where, ids = subprocess.run([python, "-c", SCRIPT], **away).stdout.splitlines()
+
+    def run(*command):
+        done = subprocess.run(command, cwd=tmp_path, env=clean, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert run(environment / "bin" / "kbz", "--version") == f"kbz, version {kbz.__version__}\n"
+    where, ids = run(python, "-c", SCRIPT).splitlines()
     assert Path(where) == site / "keras_bert_zoo" / "__init__.py"  # the installed one, not this checkout
     # lower-cased and without accents; full-width F is no f to the original
     assert ids == "[[6, 1, 7], [8, 8]]"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import nullcontext
 from typing import Any
 
 import click
@@ -104,28 +105,29 @@ def command(
         if labels is not None:
             config["labels"] = [name.strip() for name in labels.split(",")]
         made = heads.for_labels(head, train.labels or [], config)
-    run = finetune(
-        source,
-        made,
-        train,
-        validation,
-        test=test,
-        out=out,
-        overwrite=overwrite,
-        settings=Settings(
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            warmup=warmup,
-            length=max_length,
-            patience=patience,
-            class_weight=class_weight,
-            seed=seed,
-        ),
-        devices=strategy,
-        command=shlex.join(["kbz", *sys.argv[1:]]),
-        verbose=fit_verbosity(as_json),
-    )
+    with working("fine-tuning") if as_json else nullcontext():  # else Keras shows its own bar
+        run = finetune(
+            source,
+            made,
+            train,
+            validation,
+            test=test,
+            out=out,
+            overwrite=overwrite,
+            settings=Settings(
+                epochs=epochs,
+                batch_size=batch_size,
+                learning_rate=learning_rate,
+                warmup=warmup,
+                length=max_length,
+                patience=patience,
+                class_weight=class_weight,
+                seed=seed,
+            ),
+            devices=strategy,
+            command=shlex.join(["kbz", *sys.argv[1:]]),
+            verbose=fit_verbosity(as_json),
+        )
     figures = {**run.history.epochs[run.history.best], **{f"test_{k}": v for k, v in (run.test or {}).items()}}
     if as_json:
         print_json({"folder": out, "best_epoch": run.history.best + 1, "figures": figures})

@@ -38,7 +38,7 @@ locks: $(VENV)/.base
 	$(VENV)/bin/python -m pip install -q uv
 	for minor in 3.11 3.12 3.13; do \
 	  $(VENV)/bin/uv pip compile -q setup.cfg --all-extras --python-version $$minor --python-platform x86_64-manylinux_2_28 \
-	    --no-annotate --no-header --no-emit-package keras-bert-zoo --upgrade -o locks/python$$minor.txt || exit 1; \
+	    --no-annotate --no-header --no-emit-package keras-bert-zoo -c locks/limits.txt --upgrade -o locks/python$$minor.txt || exit 1; \
 	done
 
 clean:

@@ -33,19 +33,20 @@ class Normalizer:
 
         string [B] -> string [B].
         """
-        return self._op().normalize(self._lower_final_sigma(texts))
+        return self._op().normalize(texts)
 
     def normalize_with_offsets(self, texts: tf.Tensor) -> tuple[tf.Tensor, tf.RaggedTensor]:
         """Normalises valid UTF-8 and tells where each byte came from.
 
         string [B] -> string [B]; int64 [B,(N+1)], each output byte's place in its text, in bytes.
         """
-        return self._op().normalize_with_offsets(self._lower_final_sigma(texts))
+        return self._op().normalize_with_offsets(texts)
 
-    def _op(self) -> tf_text.FastBertNormalizer:
-        return tf_text.FastBertNormalizer(model_buffer=tf.constant(self._model))
+    def lower_final_sigma(self, texts: tf.Tensor) -> tf.Tensor:
+        """Lower-cases the capital sigmas at words' ends, which need their context; comes before `normalize`.
 
-    def _lower_final_sigma(self, texts: tf.Tensor) -> tf.Tensor:
+        string [B] -> string [B], each valid text as long as it was.
+        """
         if not self._final_sigma:
             return texts
 
@@ -55,6 +56,9 @@ class Normalizer:
             return tf.strings.regex_replace(valid, tables.final_sigma_pattern(), r"\1ς\2")  # ς is as long as Σ
 
         return tf.cond(tf.reduce_any(tf.strings.regex_full_match(texts, _ANY_SIGMA)), lower, lambda: texts)
+
+    def _op(self) -> tf_text.FastBertNormalizer:
+        return tf_text.FastBertNormalizer(model_buffer=tf.constant(self._model))
 
 
 def drop_invalid(texts: tf.Tensor) -> tf.Tensor:

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from keras_bert_zoo.errors import DataError, VocabularyError
 from keras_bert_zoo.text.normalizer import Normalizer, drop_invalid
+from keras_bert_zoo.text.parallel import in_parts
 from keras_bert_zoo.text.rules import Switches
 from keras_bert_zoo.text.settings import Settings, read_settings, write_settings
 from keras_bert_zoo.text.vocabulary import (
@@ -94,8 +95,13 @@ class Tokenizer:
             op_splits=split_cjk,
         )
         # Traced once each; inside another graph they become calls of one function that holds the constants.
-        self._tokenize = tf.function(self._tokenize_graph, input_signature=[_TEXTS])
-        self._tokenize_with_offsets = tf.function(self._offsets_graph, input_signature=[_TEXTS])
+        cut = tf.function(self._cut, input_signature=[_TEXTS])
+        cut_with_offsets = tf.function(self._cut_with_offsets, input_signature=[_TEXTS])
+        prepare = self._normalizer.lower_final_sigma
+        self._tokenize = tf.function(lambda texts: in_parts(cut, prepare(texts))[0], input_signature=[_TEXTS])
+        self._tokenize_with_offsets = tf.function(
+            lambda texts: in_parts(cut_with_offsets, prepare(drop_invalid(texts))), input_signature=[_TEXTS]
+        )
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], **switches: Any) -> Self:
@@ -242,12 +248,11 @@ class Tokenizer:
         """The pieces of one text, as people read them."""
         return [self.vocabulary[id_] for id_ in self.tokenize([text]).values.numpy()]
 
-    def _tokenize_graph(self, texts: tf.Tensor) -> tf.RaggedTensor:
+    def _cut(self, texts: tf.Tensor) -> tuple[tf.RaggedTensor]:
         pieces = self._wordpiece.pieces(self._normalizer.normalize(texts))
-        return tf.RaggedTensor.from_row_splits(pieces.ids, pieces.row_splits, validate=False)
+        return (tf.RaggedTensor.from_row_splits(pieces.ids, pieces.row_splits, validate=False),)
 
-    def _offsets_graph(self, texts: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.RaggedTensor]:
-        texts = drop_invalid(texts)
+    def _cut_with_offsets(self, texts: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.RaggedTensor]:
         normal, origin = self._normalizer.normalize_with_offsets(texts)
         pieces = self._wordpiece.pieces(normal)
         ids = tf.RaggedTensor.from_row_splits(pieces.ids, pieces.row_splits, validate=False)

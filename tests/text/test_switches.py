@@ -22,7 +22,9 @@ LIMIT = 100  # for both, so that only the tables can differ
 
 @cache
 def every_character() -> tuple[str, ...]:
-    return tuple(f"a{chr(c)}b" for c in range(0x110000) if not 0xD800 <= c <= 0xDFFF)
+    """Between letters: all planes with assigned characters, and some private use of planes 15 and 16."""
+    codes = [*range(0xD800), *range(0xE000, 0x32000), *range(0xE0000, 0xE0200), *range(0xF0000, 0x110000, 0x100)]
+    return tuple(f"a{chr(c)}b" for c in codes)
 
 
 def name(switches: dict[str, bool]) -> str:
@@ -32,7 +34,7 @@ def name(switches: dict[str, bool]) -> str:
 @pytest.mark.parametrize("switches", SWITCHES, ids=name)
 def test_hugging_face_rules_equal_the_library(switches: dict[str, bool]) -> None:
     for vocabulary in ("realistic", "adversarial"):
-        texts = text_strings.strings(seed=SWITCHES.index(switches), count=7_000)
+        texts = text_strings.strings(seed=SWITCHES.index(switches), count=6_000)
         mine = ours(vocabulary, rules="huggingface", **switches).tokenize(texts).to_list()
         theirs = HuggingFace(tokens_of(vocabulary), **switches)(texts)
         assert [case for case in zip(texts, mine, theirs, strict=True) if case[1] != case[2]] == []
@@ -41,7 +43,7 @@ def test_hugging_face_rules_equal_the_library(switches: dict[str, bool]) -> None
 def expected_differences(switches: dict[str, bool]) -> dict[str, int]:
     """How many characters of each category the library treats otherwise than the original's rules do, and why."""
     found = {
-        "Co": 137_468,  # it takes private use out of the text
+        "Co": 6_400 + 512,  # it takes private use out of the text
         "Po": 94,  # its table of punctuation is older than Unicode 14 ...
         "Ps": 4,
         "Pe": 4,
@@ -75,9 +77,10 @@ def test_original_rules_differ_from_the_library_in_these_characters_only(switche
     # In any string without them, and without the final sigma that only the original knows: no difference.
     known = [
         text
-        for text in text_strings.strings(seed=100 + SWITCHES.index(switches), count=20_000)
-        if not differ.intersection(text) and not (switches["lower"] and "Σ" in text)
+        for text in text_strings.strings(seed=100 + SWITCHES.index(switches), count=12_000)
+        if not any(c in differ or unicodedata.category(c) == "Co" for c in text)
+        and not (switches["lower"] and "Σ" in text)
     ]
-    assert len(known) > 7_000
+    assert len(known) > 4_000
     mine = tokenizer.tokenize(known).to_list()
     assert [case for case in zip(known, mine, oracle(known), strict=True) if case[1] != case[2]] == []

@@ -21,10 +21,10 @@ TEXTS = ["Ünaffable  films, isn't it? 中国", "", "ΌΣΙΟΣ\0 x", "e\u0301a 
 ALLOWED_OPS = set(
     """
     FastBertNormalize FastWordpieceTokenizeWithOffsets
-    AddV2 Any BitwiseAnd Cast ConcatV2 Const Cumsum DecodeRaw DenseBincount GatherV2 Greater Identity LogicalAnd
-    LogicalNot LogicalOr Max Maximum Minimum Mul NotEqual Pack PartitionedCall Placeholder Prod Range ReduceJoin
-    Reshape SelectV2 Shape Size Squeeze StatelessIf StaticRegexFullMatch StaticRegexReplace StridedSlice StringLength
-    StringSplitV2 Sub UnicodeTranscode UnsortedSegmentJoin UpperBound Where
+    AddV2 Any BitwiseAnd Cast ConcatV2 Const Cumsum DecodeRaw DenseBincount FloorDiv GatherV2 Greater Identity
+    LogicalAnd LogicalNot LogicalOr Max Maximum Minimum Mul NotEqual Pack PartitionedCall Placeholder Prod Range
+    ReduceJoin Reshape SelectV2 Shape Size Squeeze StatelessIf StaticRegexFullMatch StaticRegexReplace StridedSlice
+    StringLength StringSplitV2 Sub Sum UnicodeTranscode UnsortedSegmentJoin UpperBound Where
     """.split()
 )
 

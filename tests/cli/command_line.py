@@ -1,10 +1,20 @@
 """Runs `kbz` inside this process."""
 
 import json
+import os
+import sys
+from pathlib import Path
 
 from click.testing import CliRunner
 
 from keras_bert_zoo.cli import main
+
+SCRIPT = Path(sys.executable).with_name("kbz")
+
+
+def shell():
+    """Return a user's environment: importing JAX or TensorFlow in this process may have set how loud TensorFlow is."""
+    return {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
 
 
 def kbz(*arguments, stdin=None, exit_code=0):

@@ -3,16 +3,14 @@
 import resource
 import subprocess
 import sys
-from pathlib import Path
 
 import click
 import pytest
-from command_line import kbz, refused
+from command_line import SCRIPT, kbz, refused
 
 from keras_bert_zoo.cli import COMMANDS, main
 
 PAGES = [*([name] for name in COMMANDS), ["presets", "list"], ["presets", "fetch"]]
-KBZ = Path(sys.executable).with_name("kbz")
 
 
 def test_the_overview_tells_every_command_in_a_whole_sentence():
@@ -64,7 +62,7 @@ def test_without_a_command_there_is_help():
 def test_help_is_quick_and_imports_no_tensorflow(arguments):
     def once():
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([KBZ, *arguments, "--help"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([SCRIPT, *arguments, "--help"], check=True, stdout=subprocess.DEVNULL)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 

@@ -4,11 +4,10 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from command_line import json_lines, kbz, refused
+from command_line import SCRIPT, json_lines, kbz, refused, shell
 
 
 @pytest.fixture(scope="module")
@@ -113,10 +112,11 @@ def test_an_unknown_source(folders, tmp_path, monkeypatch, command):
 
 
 def test_control_c_leaves_nothing(folders, tmp_path):
-    command = [Path(sys.executable).with_name("kbz"), "train", folders / "encoder", "--train", folders / "train.tsv"]
+    command = [SCRIPT, "train", folders / "encoder", "--train", folders / "train.tsv"]
     with subprocess.Popen(
         [*command, "--out", "runs/never", "--epochs", "100000"],
         cwd=tmp_path,
+        env=shell(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -110,5 +110,5 @@ def test_the_op_splits_nowhere_that_the_table_does_not_know() -> None:
     aliased = set(tables.load(UNCASED.name).aliases)
     rule = rules.original_rule(UNCASED)
     uncut = {out for c in characters for out, alone in rule(c) if not alone and out in splits}
-    assert uncut == aliased
+    assert uncut == {c for c in aliased if not unicodedata.category(c).startswith("P")}  # none does in Unicode 14
     assert len(aliased) == 36

@@ -44,11 +44,47 @@ _NOT_DECAYED = r"(^|/)(bias|gamma|beta)(/replica_\d+)?(:\d+)?$"
 
 @keras.saving.register_keras_serializable("keras_bert_zoo")
 class AdamW(keras.optimizers.AdamW):
-    """Keras's AdamW that never decays a bias or a parameter of a layer norm, also after it is saved and loaded."""
+    """Keras's AdamW that never decays a bias or a parameter of a layer norm, also after it is saved and loaded.
+
+    Under TensorFlow it differs twice more.  The gradients of a table's row that is read several times in a batch are
+    added up before anything is squared; Keras squares each alone, so that the norm it clips by, or without clipping
+    the second moment, is wrong.  And each weight is updated by TensorFlow's own Adam in one pass, not in a dozen.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.exclude_from_weight_decay(var_names=[_NOT_DECAYED])
+
+    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            grads = [tf.convert_to_tensor(g) if isinstance(g, tf.IndexedSlices) else g for g in grads]
+        super().apply(grads, trainable_variables)
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        if keras.backend.backend() != "tensorflow" or self.amsgrad:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        import tensorflow as tf
+
+        place = self._get_variable_index(variable)
+        beta_1, beta_2, epsilon, lr = (
+            tf.cast(value, variable.dtype) for value in (self.beta_1, self.beta_2, self.epsilon, learning_rate)
+        )
+        step = tf.cast(self.iterations + 1, variable.dtype)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[place].value.handle,
+            v=self._velocities[place].value.handle,
+            beta1_power=beta_1**step,
+            beta2_power=beta_2**step,
+            lr=lr,
+            beta1=beta_1,
+            beta2=beta_2,
+            epsilon=epsilon,
+            grad=tf.cast(gradient, variable.dtype),
+        )
 
 
 def adamw(

@@ -6,7 +6,7 @@ import pytest
 
 import keras_bert_zoo as kbz
 from keras_bert_zoo.errors import ConfigError
-from keras_bert_zoo.training.optimizer import WarmupLinearDecay
+from keras_bert_zoo.training.optimizer import AdamW, WarmupLinearDecay
 
 
 def test_schedule_rises_and_falls_linearly():
@@ -75,3 +75,26 @@ def test_adamw_decays_kernels_alone(reload):
     want = _numpy_adamw([np.ones(3), np.ones(2), np.ones(4)], gradients, 0.05, 6, 0.3, [True, False, False])
     for variable, expected in zip(variables, want, strict=True):
         np.testing.assert_allclose(variable.numpy(), expected, atol=4e-6, err_msg=variable.path)
+
+
+def test_a_row_read_twice_is_added_up_before_its_norm_is_taken():
+    import tensorflow as tf
+
+    # Row 0 of the table is read twice: its gradient is [4, 6], not [1, 2] and [3, 4] side by side.
+    slices = tf.IndexedSlices(tf.constant([[1.0, 2], [3, 4], [-0.5, 1]]), tf.constant([0, 0, 2]), tf.constant([3, 2]))
+    gradient = np.array([[4.0, 6], [0, 0], [-0.5, 1]])
+    optimizer = kbz.adamw(0.05, steps=6)
+    optimizer.apply([slices], [keras.Variable(np.ones((3, 2)), dtype="float32", name="table")])
+    (velocity,) = (variable for variable in optimizer.variables if "velocity" in variable.path)
+    np.testing.assert_allclose(velocity.numpy(), 0.001 * (gradient / np.linalg.norm(gradient)) ** 2, rtol=1e-4)
+
+
+def test_adamw_updates_a_dense_gradient_as_keras_does():
+    gradients = [np.array([[0.5, -2, 1]]), np.array([[-3.0, 0.25, 4]])]
+    options = {"weight_decay": 0.3, "epsilon": 1e-6, "global_clipnorm": 1.0, "gradient_accumulation_steps": 2}
+    got, want = (keras.Variable(np.ones((1, 3)), dtype="float32", name="kernel") for _ in range(2))
+    for optimizer, variable in ((AdamW(0.05, **options), got), (keras.optimizers.AdamW(0.05, **options), want)):
+        for gradient in gradients * 4:
+            optimizer.apply([keras.ops.convert_to_tensor(gradient, "float32")], [variable])
+    np.testing.assert_allclose(got.numpy(), want.numpy(), atol=4e-6)
+    assert not np.allclose(got.numpy(), 1)

@@ -46,9 +46,10 @@ _NOT_DECAYED = r"(^|/)(bias|gamma|beta)(/replica_\d+)?(:\d+)?$"
 class AdamW(keras.optimizers.AdamW):
     """Keras's AdamW that never decays a bias or a parameter of a layer norm, also after it is saved and loaded.
 
-    Under TensorFlow it differs twice more.  The gradients of a table's row that is read several times in a batch are
-    added up before anything is squared; Keras squares each alone, so that the norm it clips by, or without clipping
-    the second moment, is wrong.  And each weight is updated by TensorFlow's own Adam in one pass, not in a dozen.
+    Under TensorFlow it differs three times more.  Gradients of a table's row that is read several times in a batch
+    are added up before anything is squared; Keras squares each alone, which makes the norm it clips by, or without
+    clipping the second moment, wrong.  Under a strategy the norm is that of all replicas' gradients together.  And
+    each weight is updated by TensorFlow's own Adam in one pass, not in a dozen.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -60,6 +61,13 @@ class AdamW(keras.optimizers.AdamW):
             import tensorflow as tf
 
             grads = [tf.convert_to_tensor(g) if isinstance(g, tf.IndexedSlices) else g for g in grads]
+            replicas = tf.distribute.get_strategy().num_replicas_in_sync
+            if replicas > 1 and self.global_clipnorm:
+                # Keras clips each replica's gradients alone and adds them up afterwards; the norm that counts is that
+                # of the sum.  What is clipped here is handed on in equal shares, for Keras to add up again.
+                context = tf.distribute.get_replica_context()
+                total, _ = tf.clip_by_global_norm(context.all_reduce("sum", grads), self.global_clipnorm)
+                grads = [g / replicas for g in total]
         super().apply(grads, trainable_variables)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:

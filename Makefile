@@ -7,7 +7,7 @@ VENV ?= .venv
 LOCK := locks/python$(MINOR).txt
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install -q -c $(LOCK)
 
-.PHONY: quickstart test lint types pytest test-transformers dist locks clean supported
+.PHONY: quickstart test lint types pytest test-transformers benchmark dist locks clean supported
 
 quickstart: $(VENV)/.base
 	$(VENV)/bin/kbz quickstart
@@ -28,6 +28,12 @@ pytest: $(VENV)/.test
 test-transformers: $(VENV)/.test
 	$(PIP) torch transformers
 	$(VENV)/bin/pytest -q -m transformers tests
+
+# Beside KerasHub, in one run; benchmarks/README.md.
+benchmark: $(VENV)/.base
+	$(PIP) -e '.[peers]'
+	$(VENV)/bin/python benchmarks/serving.py
+	$(VENV)/bin/python benchmarks/finetuning.py
 
 dist: $(VENV)/.test
 	rm -rf dist

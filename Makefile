@@ -25,8 +25,9 @@ pytest: $(VENV)/.test
 	$(VENV)/bin/pytest -q $(ARGS)
 
 # Opt-in proof: the real transformers, on PyTorch, reads what we wrote and writes what we read.
+TORCH ?= torch
 test-transformers: $(VENV)/.test
-	$(PIP) torch transformers
+	$(PIP) $(TORCH) transformers
 	$(VENV)/bin/pytest -q -m transformers tests
 
 # Beside KerasHub, in one run; benchmarks/README.md.

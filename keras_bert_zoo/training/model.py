@@ -13,8 +13,28 @@ class TaskModel(keras.Model):
     """A functional model from `input_word_ids`, `input_mask`, `input_type_ids` (int32 [B,T]) to a head's logits.
 
     It contains the encoder's own layers, not copies: several heads on one encoder share its weights, and
-    variable paths are the encoder's.  `compile`, `evaluate` and `save` are Keras's.
+    variable paths are the encoder's.  `evaluate`, `predict` and `save` are Keras's.
+
+    Under TensorFlow XLA is off unless `compile(jit_compile=True)` asks for it: it would compile anew for every
+    length of batch, and Keras's "auto" turns it on wherever there is a GPU.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if keras.backend.backend() == "tensorflow":
+            self.jit_compile = False
+
+    def compile(self, *args: Any, jit_compile: bool | str = "auto", **kwargs: Any) -> None:
+        """Prepare for `fit` as `keras.Model.compile` does, with XLA only where it is asked for."""
+        if jit_compile == "auto" and keras.backend.backend() == "tensorflow":
+            jit_compile = False
+        super().compile(*args, jit_compile=jit_compile, **kwargs)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile again as a saved model was; Keras asks for this where `compile` is overridden."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """Train as `keras.Model.fit` does; data that brings its own targets is not shuffled a second time."""

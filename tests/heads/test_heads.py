@@ -93,6 +93,18 @@ def test_task_model_survives_keras_saving_by_value(tmp_path):
         np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)
 
 
+def test_xla_is_off_unless_asked_for(monkeypatch):
+    # as on a machine with a GPU, where Keras's "auto" means XLA
+    monkeypatch.setattr(keras.Model, "_resolve_auto_jit_compile", lambda self: True)
+    head = kbz.heads.Regression()
+    model = head.attach(kbz.build_encoder(tiny.CONFIG))
+    assert model.jit_compile is False
+    model.compile("sgd", head.loss())
+    assert model.jit_compile is False
+    model.compile("sgd", head.loss(), jit_compile=True)
+    assert model.jit_compile is True
+
+
 def test_classification_loss_and_report():
     random = np.random.default_rng(2)
     logits = random.normal(size=(41, 4)).astype("float32")

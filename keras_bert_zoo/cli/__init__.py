@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -49,3 +50,16 @@ def main() -> None:
     # TensorFlow's own notices, and its complaint where there is no GPU, are no news: errors arrive as exceptions.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+
+def run() -> None:
+    """Be the `kbz` script: `main`, and after Ctrl-C an end at once."""
+    try:
+        main()
+    except SystemExit as end:
+        if end.code != INTERRUPTED:
+            raise
+        # All is cleaned up by now. An orderly end would wait for TensorFlow's threads, which sometimes abort instead.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)

@@ -19,6 +19,7 @@ def new_file(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield partial
+        partial.chmod(0o666 & ~_umask())  # safetensors keeps its files private
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

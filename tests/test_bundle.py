@@ -77,6 +77,7 @@ def test_the_folder_is_a_hugging_face_folder(bundle, folder):
         "vocab.txt",
         "zoo.json",
     ]
+    assert len({path.stat().st_mode & 0o777 for path in folder.iterdir()}) == 1  # none is more private than another
     config = json.loads((folder / "config.json").read_text())
     assert config["architectures"] == ["BertForSequenceClassification"]
     assert config["id2label"] == {"0": "sad", "1": "calm", "2": "glad"}

@@ -21,6 +21,7 @@ from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.encoder import build_encoder, encoder_config
 from keras_bert_zoo.errors import ConfigError, DataError, VocabularyError
 from keras_bert_zoo.files import new_folder
+from keras_bert_zoo.text.settings import read_settings
 from keras_bert_zoo.text.tokenizer import Tokenizer
 from keras_bert_zoo.training.evaluation import evaluate, order_by_size
 from keras_bert_zoo.weights import huggingface
@@ -128,7 +129,8 @@ def load(
     folder = fetch(str(source))
     config, raw = huggingface.read_config(folder)
     ours = _read_zoo_file(folder)
-    tokenizer = Tokenizer.from_folder(folder)
+    told = read_settings(folder).get("max_length", config.max_position_embeddings)
+    tokenizer = Tokenizer.from_folder(folder, max_length=min(told, config.max_position_embeddings))
     if tokenizer.vocab_size > config.vocab_size:
         raise VocabularyError(
             f"{folder}: vocab.txt has {tokenizer.vocab_size} lines, but the weights know {config.vocab_size} tokens"

@@ -62,6 +62,7 @@ def test_a_saved_bundle_comes_back_whole(bundle, folder):
     assert again.head.get_config() == HEAD.get_config()
     assert again.max_length == bundle.max_length == tiny.CONFIG.max_position_embeddings
     assert again.config == bundle.config == tiny.CONFIG
+    assert again.tokenizer.max_length == tiny.CONFIG.max_position_embeddings  # so that batches fit the model
     assert again.tokenizer.vocabulary == bundle.tokenizer.vocabulary
     for ours, theirs in zip(bundle.model.trainable_variables, again.model.trainable_variables, strict=True):
         assert ours.path == theirs.path

@@ -29,7 +29,7 @@ def batches(
     tokenizer: Tokenizer,
     batch_size: int,
     *,
-    length: int = 512,
+    length: int | None = None,
     shuffle: bool = False,
     seed: int = 0,
     by_length: bool | None = None,
@@ -37,12 +37,14 @@ def batches(
 ) -> tf.data.Dataset:
     """Return (features, targets) batches of a table, ready for `model.fit`.
 
-    Texts longer than `length` tokens are cut.  `shuffle` draws a new order each pass, from `seed`.  `by_length`
+    Texts longer than `length` tokens are cut; unless given, at the limit the tokenizer's own files tell, else at 512.
+    `shuffle` draws a new order each pass, from `seed`.  `by_length`
     puts rows of like length together; it follows `shuffle` unless given, so that without either the file's
     order is kept.  Raises: DataError on an empty table or a label the head does not know, naming file and line.
     """
     if batch_size < 1:
         raise ConfigError(f"batch_size is {batch_size}, it must be at least 1.")
+    length = length or tokenizer.max_length or 512
     targets = table_targets(table, head)
     columns = {name: tf.constant(values, tf.string) for name, values in table_columns(table, head).items()}
     by_length = shuffle if by_length is None else by_length

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 
 def predict_logits(
-    model: keras.Model, head: Head, tokenizer: Tokenizer, table: Table, *, batch_size: int = 32, length: int = 512
+    model: keras.Model,
+    head: Head,
+    tokenizer: Tokenizer,
+    table: Table,
+    *,
+    batch_size: int = 32,
+    length: int | None = None,
 ) -> np.ndarray:
     """Return the logits of every row in the table's order, [N,C]; rows of like length are run together."""
     order = order_by_size(table.texts, table.pairs)
@@ -29,7 +35,13 @@ def predict_logits(
 
 
 def evaluate(
-    model: keras.Model, head: Head, tokenizer: Tokenizer, table: Table, *, batch_size: int = 32, length: int = 512
+    model: keras.Model,
+    head: Head,
+    tokenizer: Tokenizer,
+    table: Table,
+    *,
+    batch_size: int = 32,
+    length: int | None = None,
 ) -> dict[str, float]:
     """Return the head's figures on a labelled table.  Raises: DataError where it has no labels."""
     targets = table_targets(table, head)

@@ -83,6 +83,12 @@ def test_options():
     assert max(features["input_mask"].shape[1] for features, _ in one) == 5
 
 
+def test_texts_are_cut_where_the_tokenizer_s_files_say():
+    short = kbz.Tokenizer(tiny.VOCABULARY, max_length=6)
+    (one,) = _passes(_table().batches(HEAD, short, BATCH))
+    assert max(features["input_mask"].shape[1] for features, _ in one) == 6
+
+
 def test_a_table_without_labels_gives_features_alone():
     table = kbz.data.Table.from_lists(["a film", "so sad", "it"])
     features, targets = next(iter(table.batches(HEAD, TOKENIZER, 2).map(lambda x, y: (x, tf.constant(y is None)))))

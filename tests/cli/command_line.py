@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -15,6 +16,12 @@ SCRIPT = Path(sys.executable).with_name("kbz")
 def shell():
     """Return a user's environment: importing JAX or TensorFlow in this process may have set how loud TensorFlow is."""
     return {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+
+
+def own_words(errors):
+    """Return what a command wrote on standard error, without the notices that TensorFlow 2.21 cannot keep to itself."""
+    notice = r"(WARNING: All log messages before absl.*|[IWE]0000 .*|To enable the following instructions.*)\n"
+    return re.sub(notice, "", errors)
 
 
 def kbz(*arguments, stdin=None, exit_code=0):

@@ -18,7 +18,7 @@ import numpy as np
 
 from keras_bert_zoo import heads
 from keras_bert_zoo.config import BertConfig
-from keras_bert_zoo.encoder import build_encoder, encoder_config
+from keras_bert_zoo.encoder import build_encoder, encoder_config, with_layout
 from keras_bert_zoo.errors import ConfigError, DataError, VocabularyError
 from keras_bert_zoo.files import new_folder
 from keras_bert_zoo.text.settings import read_settings
@@ -103,6 +103,7 @@ def answering(
 ) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     """Return the function, for `tf.function`, from string columns [B] to the answers: pack, model, decode."""
     pack = head.pack(tokenizer, max_length)
+    model = with_layout(model, "packed")  # padding costs nothing but in attention
 
     def answer(columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         features, _ = pack(columns)

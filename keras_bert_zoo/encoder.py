@@ -20,7 +20,8 @@ def build_encoder(config: BertConfig, *, layout: str = "padded", dtype: str | No
 
     Inputs, int32 [B,T]: `input_word_ids`, `input_mask` (1 for a real token), `input_type_ids` (segment, 0 or 1).
     Outputs: `sequence_output` [B,T,D], `encoder_outputs` (one [B,T,D] a block) and, if `config.pooler`,
-    `pooled_output` [B,D].  `dtype` is a Keras dtype or policy name, the global policy unless given.
+    `pooled_output` [B,D].  `layout` is "padded" or "packed", see
+    `layers/layout.py`.  `dtype` is a Keras dtype or policy name, the global policy unless given.
 
     Raises: ConfigError on an unknown layout.  Source: Devlin et al. 2019; google-research/bert modeling.py.
     """
@@ -36,7 +37,7 @@ def build_encoder(config: BertConfig, *, layout: str = "padded", dtype: str | No
         config.initializer_range,
         name="embeddings",
         dtype=dtype,
-    )(word_ids, type_ids)  # [N,D]
+    )(word_ids, type_ids, grid)  # [N,D]
     to_grid = ToGrid(name="to_grid", dtype=dtype)
     encoder_outputs = []
     for i in range(config.num_hidden_layers):
@@ -58,6 +59,18 @@ def build_encoder(config: BertConfig, *, layout: str = "padded", dtype: str | No
         pooler = Pooler(config.hidden_size, config.initializer_range, name="pooler", dtype=dtype)
         outputs["pooled_output"] = pooler(encoder_outputs[-1])  # [B,D]
     return keras.Model(dict(zip(INPUTS, (word_ids, mask, type_ids), strict=True)), outputs, name="bert")
+
+
+def with_layout(model: keras.Model, layout: str) -> keras.Model:
+    """Return an encoder or task model that shares all layers of `model` but lays out tokens otherwise.
+
+    Raises: ConfigError on an unknown layout.
+    """
+
+    def shared(layer: keras.layers.Layer) -> keras.layers.Layer:
+        return Grid(layout, name=layer.name, dtype=layer.dtype_policy) if isinstance(layer, Grid) else layer
+
+    return keras.models.clone_model(model, clone_function=shared)
 
 
 def encoder_config(encoder: keras.Model) -> BertConfig:

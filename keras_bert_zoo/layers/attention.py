@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from keras_bert_zoo.errors import ConfigError
-from keras_bert_zoo.layers.layout import to_grid
+from keras_bert_zoo.layers.layout import to_grid, to_tokens
 
 
 @keras.saving.register_keras_serializable("keras_bert_zoo")
@@ -47,7 +47,8 @@ class SelfAttention(keras.layers.Layer):
         scores = ops.matmul(q * self.head_size**-0.5, ops.swapaxes(k, 2, 3))  # [B,H,T,T]
         weights = self.dropout(ops.softmax(scores + grid["bias"]), training=training)  # [B,H,T,T]
         context = ops.transpose(ops.matmul(weights, v), (0, 2, 1, 3))  # [B,T,H,d]
-        return self.output_dense(ops.reshape(context, (-1, self.hidden_size)))  # [N,D]
+        context = ops.reshape(to_tokens(context, grid), (-1, self.hidden_size))  # [N,D]
+        return self.output_dense(context)  # [N,D]
 
     def _heads(self, x: Any, grid: dict[str, Any]) -> Any:
         x = to_grid(x, grid, self.num_attention_heads, self.head_size)  # [B,T,H,d]

@@ -1,4 +1,4 @@
-"""Token + position + segment.  B batch, T tokens a row, N = B·T tokens, D hidden size."""
+"""Token + position + segment.  B batch, T tokens a row, N tokens, D hidden size."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from keras_bert_zoo.layers.layout import to_tokens
 class Embeddings(keras.layers.Layer):
     """Adds the token, position and segment vectors, then normalises and drops out.
 
-    Call: word ids and type ids, int [B,T] -> [N,D].  Raises: DataError where T is known and longer than the
-    position table.  Source: Devlin et al. 2019, figure 2; modeling.py embedding_postprocessor.
+    Call: (word ids int [B,T], type ids int [B,T], grid) -> [N,D].
+    Raises: DataError where T is known and longer than the position table.
+    Source: Devlin et al. 2019, figure 2; modeling.py embedding_postprocessor.
     """
 
     def __init__(
@@ -49,22 +50,25 @@ class Embeddings(keras.layers.Layer):
         self.norm = keras.layers.LayerNormalization(epsilon=layer_norm_eps, name="norm", dtype=self.dtype_policy)
         self.dropout = keras.layers.Dropout(dropout, name="dropout", dtype=self.dtype_policy)
 
-    def build(self, word_ids_shape: Any, type_ids_shape: Any = None) -> None:
+    def build(self, word_ids_shape: Any, type_ids_shape: Any = None, grid_shape: Any = None) -> None:
         for table in (self.token, self.position, self.segment):
             table.build()
         self.norm.build((None, self.hidden_size))
 
-    def call(self, word_ids: Any, type_ids: Any, training: bool | None = None) -> Any:
+    def call(self, word_ids: Any, type_ids: Any, grid: dict[str, Any], training: bool | None = None) -> Any:
         if word_ids.shape[1] is not None and word_ids.shape[1] > self.max_position_embeddings:
             raise DataError(
                 f"Rows of {word_ids.shape[1]} tokens do not fit a model with {self.max_position_embeddings} positions."
                 " Pack the texts with a smaller max_length."
             )
-        places = ops.arange(ops.shape(word_ids)[1], dtype="int32")  # [T]
-        x = self.token(word_ids) + self.segment(type_ids) + self.position(places)  # [B,T,D]
-        return self.dropout(self.norm(to_tokens(x)), training=training)  # [N,D]
+        places = ops.broadcast_to(ops.arange(ops.shape(word_ids)[1], dtype="int32"), ops.shape(word_ids))  # [B,T]
+        words, types, places = (to_tokens(ids, grid) for ids in (word_ids, type_ids, places))  # [N]
+        x = self.token(words) + self.segment(types) + self.position(places)  # [N,D]
+        return self.dropout(self.norm(x), training=training)  # [N,D]
 
-    def compute_output_spec(self, word_ids: Any, type_ids: Any, training: bool | None = None) -> Any:
+    def compute_output_spec(
+        self, word_ids: Any, type_ids: Any, grid: dict[str, Any], training: bool | None = None
+    ) -> Any:
         return keras.KerasTensor((None, self.hidden_size), dtype=self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from keras_bert_zoo.bundle import Bundle, answering, load
+from keras_bert_zoo.encoder import with_layout
 from keras_bert_zoo.errors import ExportError
 from keras_bert_zoo.files import new_folder
 from keras_bert_zoo.serving.operations import check_operations
@@ -94,12 +95,13 @@ class _Served(tf.Module):
         self.weights = [variable.value for variable in model.variables]
         self.vocabulary: Any = None
         answer = answering(model, head, tokenizer, max_length)
+        packed = with_layout(model, "packed")
 
         def answer_named(**columns: tf.Tensor) -> dict[str, tf.Tensor]:
             return answer(columns)
 
         def logits(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {"logits": model(inputs, training=False)}
+            return {"logits": packed(inputs, training=False)}
 
         texts = {name: tf.TensorSpec([None], tf.string, name=name) for name in head.columns}
         ids = {name: tf.TensorSpec([None, None], tf.int32, name=name) for name in model.input}

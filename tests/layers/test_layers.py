@@ -18,7 +18,7 @@ def make(name):
         "Embeddings": lambda: Embeddings(VOCAB, HIDDEN, POSITIONS, TYPES, 1e-5, 0.3, 0.4, name="e"),
         "SelfAttention": lambda: SelfAttention(HIDDEN, HEADS, 0.3, 0.4, name="a"),
         "Block": lambda: Block(HIDDEN, HEADS, INNER, "relu", 1e-5, 0.2, 0.3, 0.4, name="b"),
-        "Grid": lambda: Grid("padded", name="g"),
+        "Grid": lambda: Grid("packed", name="g"),
         "ToGrid": lambda: ToGrid(name="t"),
         "Pooler": lambda: Pooler(HIDDEN, 0.4, name="p"),
     }[name]()
@@ -27,7 +27,7 @@ def make(name):
 def call(layer):
     grid = Grid()(MASK)
     if isinstance(layer, Embeddings):
-        return layer(IDS, IDS % TYPES)
+        return layer(IDS, IDS % TYPES, grid)
     if isinstance(layer, Grid):
         return layer(MASK)["bias"]
     if isinstance(layer, Pooler):
@@ -98,8 +98,9 @@ def test_the_dropout_of_the_embeddings():
     keras.utils.set_random_seed(1)
     layer = Embeddings(VOCAB, HIDDEN, 1_000, TYPES, 1e-12, RATE, 0.02)
     ids = np.ones((5, 200), np.int32)
-    full = np.asarray(layer(ids, ids, training=False))
-    found = np.asarray(layer(ids, ids, training=True))
+    grid = Grid()(ids)
+    full = np.asarray(layer(ids, ids, grid, training=False))
+    found = np.asarray(layer(ids, ids, grid, training=True))
     near((found == 0).mean(), found.size)
     np.testing.assert_allclose(found[found != 0], full[found != 0] / (1 - RATE), rtol=1e-5)
 

@@ -1,0 +1,105 @@
+"""The packed layout against the padded one: the same weights, the same answers, the same gradients."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny
+
+import keras_bert_zoo as kbz
+from keras_bert_zoo.encoder import with_layout
+from keras_bert_zoo.errors import ConfigError
+
+MASK = np.array([[1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 1, 1], [1, 0, 0, 0, 0, 0], [1, 0, 1, 1, 0, 0]], "int32")
+IDS = np.random.default_rng(1).integers(5, 99, MASK.shape).astype("int32")
+INPUTS = {"input_word_ids": IDS, "input_mask": MASK, "input_type_ids": (IDS % 2) * MASK}
+STILL = tiny.CONFIG.replace(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+
+
+@pytest.fixture(scope="module")
+def padded():
+    return tiny.bundle(config=STILL).encoder
+
+
+@pytest.fixture(scope="module")
+def packed(padded):
+    return with_layout(padded, "packed")
+
+
+@pytest.mark.parametrize("in_graph", [False, True], ids=["eager", "graph"])
+def test_outputs_are_equal_on_real_tokens_and_zero_elsewhere(padded, packed, in_graph):
+    want, got = padded(INPUTS), (tf.function(packed) if in_graph else packed)(INPUTS)
+    real = MASK[..., None]
+    np.testing.assert_allclose(got["pooled_output"], want["pooled_output"], atol=1e-5)
+    for ours, theirs in zip(got["encoder_outputs"], want["encoder_outputs"], strict=True):
+        np.testing.assert_allclose(ours * real, theirs * real, atol=1e-5)
+        assert np.abs(ours * (1 - real)).max() == 0
+
+
+def test_layers_and_weights_are_shared(padded, packed):
+    assert len(packed.variables) == len(padded.variables)
+    assert all(a is b for a, b in zip(packed.variables, padded.variables, strict=True))
+    again = with_layout(packed, "padded")
+    np.testing.assert_array_equal(again(INPUTS)["sequence_output"], padded(INPUTS)["sequence_output"])
+
+
+def test_gradients_are_equal(padded, packed):
+    def gradients(model):
+        with tf.GradientTape() as tape:
+            outputs = model(INPUTS, training=True)
+            rows = outputs["sequence_output"] * MASK[..., None]
+            loss = tf.reduce_sum(rows**2 * np.arange(1, 13)) + tf.reduce_sum(outputs["pooled_output"] ** 3)
+        return [tf.convert_to_tensor(g) for g in tape.gradient(loss, [v.value for v in model.trainable_variables])]
+
+    for variable, ours, theirs in zip(padded.trainable_variables, gradients(packed), gradients(padded), strict=True):
+        scale = max(1.0, np.abs(theirs).max())
+        np.testing.assert_allclose(ours / scale, theirs / scale, atol=1e-5, err_msg=variable.path)
+
+
+def test_only_the_tokens_there_are_are_computed(packed):
+    sizes = []
+    block = packed.get_layer("block_1")
+    original = block.inner.call
+    block.inner.call = lambda x, **kwargs: (sizes.append(x.shape[0]), original(x, **kwargs))[1]
+    try:
+        packed(INPUTS)
+    finally:
+        block.inner.call = original
+    assert sizes == [MASK.sum()]
+
+
+def test_odd_batches(packed, padded):
+    nothing = {name: values[:0] for name, values in INPUTS.items()}
+    assert packed(nothing)["sequence_output"].shape == (0, 6, 12)
+    hidden = {**INPUTS, "input_mask": np.zeros_like(MASK)}  # no row has a real token
+    assert np.isfinite(packed(hidden)["pooled_output"]).all()
+
+
+def test_a_packed_encoder_trains_and_is_saved(tmp_path):
+    head = kbz.heads.Classification(["bad", "good"])
+    model = head.attach(kbz.build_encoder(tiny.CONFIG, layout="packed"))
+    model.compile(kbz.adamw(1e-3, steps=9), head.loss())
+    rows = tiny.mood_table().batches(head, tiny.tokenizer(), 5, shuffle=True, length=9)
+    assert np.isfinite(model.fit(rows, verbose=0).history["loss"]).all()
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert again.get_layer("grid").layout == "packed"
+    np.testing.assert_array_equal(again(INPUTS), model(INPUTS))
+
+
+def test_an_export_leaves_the_model_as_it_was(tmp_path):
+    head = kbz.heads.Regression()
+    bundle = tiny.bundle(head)
+    before = bundle.model(INPUTS).numpy()
+    kbz.export_saved_model(bundle.model, head, bundle.tokenizer, tmp_path / "model")
+    assert bundle.model.get_layer("grid").layout == "padded"
+    bundle.model.save(tmp_path / "model.keras")
+    np.testing.assert_array_equal(keras.models.load_model(tmp_path / "model.keras")(INPUTS), before)
+
+
+def test_what_cannot_be_laid_out(monkeypatch, padded):
+    with pytest.raises(ConfigError, match="layout is 'heap', it must be one of padded, packed"):
+        with_layout(padded, "heap")
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(ConfigError, match=r"which JAX has not: use 'padded'"):
+        kbz.layers.Grid("packed")

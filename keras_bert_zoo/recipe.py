@@ -17,6 +17,7 @@ from keras_bert_zoo.errors import ConfigError
 from keras_bert_zoo.files import check_absent, new_folder
 from keras_bert_zoo.training.evaluation import evaluate
 from keras_bert_zoo.training.fit import History, Settings, fit
+from keras_bert_zoo.training.layouts import choose_layout
 from keras_bert_zoo.training.strategy import strategy
 
 if TYPE_CHECKING:
@@ -57,10 +58,12 @@ def finetune(
     if out is not None:
         check_absent(out, overwrite=overwrite)
     keras.utils.set_random_seed(settings.seed)
-    with strategy(devices).scope():
+    place = strategy(devices)
+    layout = choose_layout(settings.layout, place.num_replicas_in_sync)
+    with place.scope():
         loaded = source if isinstance(source, Bundle) else load(source, encoder_only=True)
         length = min(settings.length, loaded.config.max_position_embeddings)
-        settings = dataclasses.replace(settings, length=length)
+        settings = dataclasses.replace(settings, length=length, layout=layout)
         bundle = dataclasses.replace(loaded.attach(head), max_length=length)
     model, tokenizer = bundle.model, bundle.tokenizer
     if model is None:

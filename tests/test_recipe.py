@@ -54,6 +54,7 @@ def test_history(run):
     assert history["test"] == made.test
     assert history["rows"] == {"train": 36, "validation": 12, "test": 24}
     assert history["settings"]["seed"] == 5
+    assert history["settings"]["layout"] == "packed"  # what "auto" came to
     assert history["command"] == "kbz train encoder --out mood"
 
 

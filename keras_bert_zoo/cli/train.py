@@ -44,6 +44,13 @@ from keras_bert_zoo.training.strategy import STRATEGIES
 @click.option("--dropout", type=float, default=0.1, show_default=True, help="Dropout before the head.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same numbers.")
 @click.option(
+    "--layout",
+    type=click.Choice(["auto", "padded", "packed"]),
+    default="auto",
+    show_default=True,
+    help="Packed skips padding; same numbers. Auto: packed on one device.",
+)
+@click.option(
     "--strategy",
     type=click.Choice(STRATEGIES),
     default="default",
@@ -72,6 +79,7 @@ def command(
     class_weight: str | None,
     dropout: float,
     seed: int,
+    layout: str,
     strategy: str,
     as_json: bool,
 ) -> None:
@@ -123,6 +131,7 @@ def command(
                 patience=patience,
                 class_weight=class_weight,
                 seed=seed,
+                layout=layout,
             ),
             devices=strategy,
             command=shlex.join(["kbz", *sys.argv[1:]]),

@@ -13,6 +13,7 @@ from keras_bert_zoo.data.batching import batches, table_targets
 from keras_bert_zoo.data.tables import Table
 from keras_bert_zoo.errors import ConfigError
 from keras_bert_zoo.training.evaluation import evaluate
+from keras_bert_zoo.training.layouts import CHOICES, laid_out
 from keras_bert_zoo.training.optimizer import adamw
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ class Settings:
     """How a model is fine-tuned.
 
     `warmup` is the share of all updates; `length` the limit in tokens; `patience` how many epochs without a
-    better one end the run (None: never); `class_weight` None, "balanced" or a weight per label.
+    better one end the run (None: never); `class_weight` None, "balanced" or a weight per label; `layout` how tokens
+    lie in memory while training: "padded", "packed" or "auto", see `training/layouts.py`.
     Raises: ConfigError on numbers that make no run.
     """
 
@@ -38,6 +40,7 @@ class Settings:
     seed: int = 0
     patience: int | None = None
     class_weight: str | Mapping[str, float] | None = None
+    layout: str = "auto"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "length"):
@@ -47,6 +50,8 @@ class Settings:
             raise ConfigError(f"warmup is {self.warmup}, it must be a share of the run from 0 up to (not with) 1.")
         if self.patience is not None and self.patience < 1:
             raise ConfigError(f"patience is {self.patience}, it must be at least 1 epoch.")
+        if self.layout not in CHOICES:
+            raise ConfigError(f"layout is {self.layout!r}, it must be one of {', '.join(CHOICES)}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +74,9 @@ def fit(
 ) -> History:
     """Compile and train a task model; afterwards it holds the weights of its best epoch.
 
-    The best epoch has the highest `head.monitor` on `validation`; without one it is the last.
-    Raises: DataError and ConfigError as `batches` and `adamw` do.
+    The best epoch has the highest `head.monitor` on `validation`; without one it is the last.  Where `settings.layout`
+    is not the model's own, a model that shares all its layers is trained in its stead; `model` keeps its layout.
+    Raises: DataError and ConfigError as `batches`, `adamw` and `laid_out` do.
     """
     settings = settings or Settings()
     rows = batches(
@@ -80,8 +86,11 @@ def fit(
     warmup = int(settings.warmup * steps)
     optimizer = adamw(settings.learning_rate, steps=steps, warmup=warmup, weight_decay=settings.weight_decay)
     model.compile(optimizer, head.loss(), metrics=head.metrics())
+    trained = laid_out(model, settings.layout)
+    if trained is not model:
+        trained.compile(optimizer, head.loss(), metrics=head.metrics())
     best = _BestEpoch(head, tokenizer, validation, settings)
-    model.fit(
+    trained.fit(
         rows,
         epochs=settings.epochs,
         class_weight=_class_weight(settings.class_weight, head, train),

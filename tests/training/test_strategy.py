@@ -17,9 +17,11 @@ def test_mirrored_training_equals_one_device():
     assert done.returncode == 0, done.stderr[-3000:]
     told = json.loads(done.stdout)
     assert told["apart"] <= 2e-6
+    assert told["packed_apart"] <= 2e-6
     assert set(told["one"]) == {"loss", "accuracy", "f1_macro", "mcc"}
     for name, values in told["one"].items():
         assert told["two"][name] == pytest.approx(values, abs=1e-5), name
+        assert told["packed"][name] == pytest.approx(values, abs=1e-5), name
     assert told["one"]["loss"][1] < told["one"]["loss"][0]
 
 

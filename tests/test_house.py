@@ -20,7 +20,7 @@ FLOORS = [
     {"bundle"},
     {"card", "recipe"},
     {"serving"},
-    {"quickstart"},
+    {"quickstart", "benchmark"},
     {"cli"},
     {"__init__"},
 ]

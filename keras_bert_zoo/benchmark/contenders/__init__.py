@@ -1,0 +1,47 @@
+"""The contenders.  Each is a module with one function a section, from a `Setup` to the ways it can do the work."""
+
+from __future__ import annotations
+
+import dataclasses
+
+_HERE = "keras_bert_zoo.benchmark.contenders"
+_PYTORCH = ("torch", "transformers", "tokenizers")
+
+
+@dataclasses.dataclass(frozen=True)
+class Contender:
+    """Who it is, where its module is, the distributions it needs, and the sections it takes part in.
+
+    `makes` says for which sections others need files of it: a module's `make(setup)` writes them.
+    """
+
+    title: str
+    module: str
+    packages: tuple[str, ...]
+    sections: tuple[str, ...]
+    makes: tuple[str, ...] = ()
+
+
+OURS, CEILING = "ours", "ceiling"
+
+CONTENDERS = {
+    OURS: Contender(
+        "keras-bert-zoo",
+        f"{_HERE}.ours",
+        ("tensorflow", "tensorflow-text", "keras"),
+        ("tokenizer", "encoder", "serving", "latency", "training"),
+        makes=("tokenizer", "serving", "latency", "training"),
+    ),
+    CEILING: Contender("GEMM ceiling, tf.matmul", f"{_HERE}.ceiling", ("tensorflow",), ("encoder",)),
+    "openvino": Contender("OpenVINO", f"{_HERE}.openvino", ("openvino", *_PYTORCH), ("serving", "latency")),
+    "onnxruntime": Contender(
+        "ONNX Runtime", f"{_HERE}.onnx_runtime", ("onnxruntime", "onnx", *_PYTORCH), ("serving", "latency")
+    ),
+    "pytorch": Contender(
+        "PyTorch, transformers",
+        f"{_HERE}.pytorch",
+        _PYTORCH,
+        ("encoder", "serving", "latency", "training"),
+        makes=("serving", "latency"),
+    ),
+}

@@ -1,0 +1,84 @@
+"""keras-bert-zoo: a SavedModel loaded from disk, file prediction, the encoder, the tokenizer, `model.fit`."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import keras_bert_zoo as kbz
+from keras_bert_zoo.benchmark.plan import Setup
+from keras_bert_zoo.benchmark.ways import Turn, Way, latency_turns, serving_turns
+from keras_bert_zoo.bundle import load, save
+from keras_bert_zoo.serving.saved_model import export_bundle
+
+LABELS = ("negative", "positive")
+DTYPES = {"fp32": "float32", "bf16": "bfloat16"}
+
+
+def make(setup: Setup) -> dict[str, Any]:
+    """Write the classifier all sides run: the source's encoder and a head with random weights.
+
+    Returns how many tokens the texts have: mean and longest by workload.
+    """
+    keras.utils.set_random_seed(setup.plan.seed)
+    bundle = load(setup.source, encoder_only=True).attach(kbz.heads.Classification(LABELS))
+    length = min(setup.plan.max_length, bundle.config.max_position_embeddings)
+    bundle = dataclasses.replace(bundle, max_length=length)
+    assert bundle.model is not None
+    kernel = bundle.model.get_layer("head_logits").kernel
+    kernel.assign(keras.random.normal(kernel.shape, stddev=0.3, seed=setup.plan.seed))  # answers that differ
+    save(bundle, setup.model, overwrite=True)
+    for name in _exportable():
+        export_bundle(str(setup.model), _exported(setup, name).parent, version=1, **_given(name))
+    counts = {name: bundle.tokenizer.tokenize(texts).row_lengths() + 2 for name, texts in setup.workloads.items()}
+    return {name: [float(np.mean(count)), int(np.max(np.minimum(count, length)))] for name, count in counts.items()}
+
+
+def serving(setup: Setup) -> list[Way]:
+    """Strings to probabilities, batch by batch through `serving_default`; a whole list through `Bundle.predict`."""
+    return [_answering(setup, name, latency=False) for name in DTYPES]
+
+
+def latency(setup: Setup) -> list[Way]:
+    """One sentence through `serving_default`."""
+    return [_answering(setup, name, latency=True) for name in DTYPES]
+
+
+def _exportable() -> list[str]:
+    """Return the precisions this version can export in."""
+    return [name for name in DTYPES if name == "fp32" or "dtype" in inspect.signature(export_bundle).parameters]
+
+
+def _given(name: str) -> dict[str, Any]:
+    return {} if name == "fp32" else {"dtype": DTYPES[name]}
+
+
+def _exported(setup: Setup, name: str) -> Path:
+    return Path(setup.folder) / f"ours_{name}" / "1"
+
+
+def _answering(setup: Setup, name: str, *, latency: bool) -> Way:
+    settings = f"SavedModel from disk, serving_default{'' if latency else '; sorted: Bundle.predict on the whole list'}"
+    if not _exported(setup, name).exists():
+        return Way(name, name, settings, missing="this version exports fp32 alone")
+    loaded = tf.saved_model.load(str(_exported(setup, name)))
+    function = loaded.signatures["serving_default"]
+
+    def answer(texts: Sequence[str], keep: Any = loaded) -> np.ndarray:
+        return np.asarray(function(text=tf.constant(texts))["probabilities"])
+
+    turns: dict[str, Turn]
+    if latency:
+        turns = latency_turns(setup, answer)
+    else:
+        bundle = load(str(setup.model), **_given(name))
+        size = setup.plan.batch_size
+        turns = serving_turns(setup, answer, whole_list=lambda texts: bundle.predict(texts, batch_size=size))
+    return Way(name, name, settings, turns, answer)

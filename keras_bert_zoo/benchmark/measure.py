@@ -1,0 +1,199 @@
+"""The whole run: which contenders there are, their files, their answers, their turns."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from keras_bert_zoo.benchmark.contenders import CEILING, CONTENDERS, OURS
+from keras_bert_zoo.benchmark.machine import machine, versions
+from keras_bert_zoo.benchmark.plan import Setup
+from keras_bert_zoo.benchmark.process import Worker
+from keras_bert_zoo.benchmark.report import SECTIONS, Missing, Report, Row
+from keras_bert_zoo.benchmark.turns import Spread, ratios, spread, take_turns
+from keras_bert_zoo.errors import ConfigError
+
+CLOSE = 1e-4  # two right fp32 implementations agree to this in every probability
+
+Say = Callable[[str], None]
+Side = tuple[str, str]  # a contender's name and a way's
+
+
+def absent(name: str) -> str | None:
+    """Return the first distribution that a contender lacks here, or None."""
+    for package in CONTENDERS[name].packages:
+        try:
+            version(package)
+        except PackageNotFoundError:
+            return package
+    return None
+
+
+def measure(
+    setup: Setup, *, sections: Sequence[str], peers: Sequence[str], command: str = "", say: Say = lambda words: None
+) -> Report:
+    """Measure `sections`: ours, and those of `peers` that are installed; a peer that fails is told as missing.
+
+    Raises: ConfigError where ours fails.
+    """
+    path = setup.write()
+    wanted = [name for name in CONTENDERS if name in peers or name in (OURS, CEILING)]
+    here = [name for name in wanted if absent(name) is None]
+    taking_part = [name for name in here if set(CONTENDERS[name].sections) & set(sections)]
+    rows: list[Row] = []
+    missing = [
+        Missing(section, CONTENDERS[name].title, None, f"not installed: {absent(name)}")
+        for name in wanted
+        for section in sections
+        if name not in here and section in CONTENDERS[name].sections
+    ]
+    tokens: dict[str, list[float]] = {}
+    for name in here:
+        if set(CONTENDERS[name].makes) & set(sections):
+            say(f"{CONTENDERS[name].title}: writing what the others need")
+            made = _make(name, setup, path)
+            tokens.update(made if name == OURS else {})
+    for section in sections:
+        with _Section(section, setup, path, say) as run:
+            run.prepare([name for name in here if section in CONTENDERS[name].sections])
+            rows += run.measure()
+            missing += run.missing
+    return Report(
+        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        command=command,
+        machine=machine(),
+        versions=versions(package for name in taking_part for package in CONTENDERS[name].packages),
+        plan=dataclasses.asdict(setup.plan),
+        tokens=tokens,
+        rows=rows,
+        missing=missing,
+    )
+
+
+def _make(name: str, setup: Setup, path: Path) -> dict[str, Any]:
+    worker = Worker(name, path, Path(setup.folder) / f"{name}_make.log")
+    try:
+        reply = worker.ask(do="make")
+    finally:
+        worker.end()
+    if "failed" in reply and name == OURS:
+        raise ConfigError(f"keras-bert-zoo: the model could not be made: {reply['failed']}")
+    return dict(reply.get("facts", {}))  # what a peer could not make is missed, and told, where it is needed
+
+
+class _Section:
+    """One section's workers, from start to end."""
+
+    def __init__(self, section: str, setup: Setup, path: Path, say: Say) -> None:
+        self.section, self.setup, self.path, self.say = section, setup, path, say
+        self.workers: dict[str, Worker] = {}
+        self.ways: dict[Side, dict[str, Any]] = {}
+        self.differences: dict[Side, float] = {}
+        self.missing: list[Missing] = []
+
+    def __enter__(self) -> _Section:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for worker in self.workers.values():
+            worker.end()
+
+    def prepare(self, names: Sequence[str]) -> None:
+        """Start the workers, let them load their models, and compare their answers."""
+        for name in names:
+            log = Path(self.setup.folder) / f"{name}_{self.section}.log"
+            self.workers[name] = Worker(name, self.path, log)
+            self.workers[name].tell(do="prepare", section=self.section)
+        for name in names:
+            self.say(f"{self.section}: {CONTENDERS[name].title} gets ready")
+            reply = self.workers[name].hear()
+            if "failed" in reply:
+                self._lost(name, None, reply["failed"])
+            for way in reply.get("ways", ()):
+                if way["missing"]:
+                    self._lost(name, way["name"], way["missing"])
+                else:
+                    self.ways[name, way["name"]] = way
+        self._compare()
+
+    def measure(self) -> list[Row]:
+        """Let the sides take turns at each workload in turn."""
+        workloads = dict.fromkeys(workload for way in self.ways.values() for workload in way["workloads"])
+        rows = []
+        for workload in workloads:
+            self.say(f"{self.section}: {workload}")
+            sides = {
+                side: lambda side=side, workload=workload: self._turn(side, workload)
+                for side, way in self.ways.items()
+                if workload in way["workloads"]
+            }
+            speeds = take_turns(sides, self.setup.plan.repeats)
+            rows += [self._row(workload, side, speeds) for side in speeds]
+        return rows
+
+    def _turn(self, side: Side, workload: str) -> float | None:
+        reply = self.workers[side[0]].ask(do="turn", way=side[1], workload=workload)
+        if "failed" in reply:
+            self._lost(*side, reply["failed"])
+            return None
+        return float(reply["amount"] / reply["seconds"])
+
+    def _compare(self) -> None:
+        """Leave out the ways whose answers are not ours."""
+        answers = {}
+        for side, way in self.ways.items():
+            if way["answers"]:
+                reply = self.workers[side[0]].ask(do="answer", way=side[1])
+                if "failed" in reply:
+                    self._lost(*side, reply["failed"])
+                else:
+                    answers[side] = reply["answers"]
+        ours = answers.get((OURS, "fp32"))
+        for side, rows in answers.items():
+            if ours is None or side == (OURS, "fp32"):
+                continue
+            apart = max(
+                abs(a - b) for one, other in zip(rows, ours, strict=True) for a, b in zip(one, other, strict=True)
+            )
+            self.differences[side] = apart
+            way = self.ways[side]
+            if way["exact"] and way["precision"] == "fp32" and apart > CLOSE:
+                self._lost(*side, f"its probabilities lie up to {apart:.2g} from ours: not the same function")
+
+    def _lost(self, name: str, way: str | None, why: str) -> None:
+        if name == OURS and way is None:
+            raise ConfigError(f"keras-bert-zoo, {self.section}: {why}")
+        self.missing.append(Missing(self.section, CONTENDERS[name].title, way, why))
+        self.ways = {side: told for side, told in self.ways.items() if side[0] != name or way not in (None, side[1])}
+
+    def _row(self, workload: str, side: Side, speeds: dict[Side, list[float]]) -> Row:
+        name, way = side
+        told = self.ways[side]
+        ours = _ours(told["precision"], speeds)
+        ratio = ratios(speeds[ours], speeds[side]) if ours and name not in (OURS, CEILING) else None
+        figure = spread(speeds[side])
+        if SECTIONS[self.section].time:
+            figure = Spread(1e3 / figure.median, 1e3 / figure.high, 1e3 / figure.low)
+        return Row(
+            section=self.section,
+            workload=workload,
+            contender=CONTENDERS[name].title,
+            way=way,
+            precision=told["precision"],
+            settings=told["settings"],
+            figure=figure,
+            ratio=ratio,
+            against=ours[1] if ours and ratio else None,
+            share=None,
+            difference=self.differences.get(side),
+        )
+
+
+def _ours(precision: str, speeds: dict[Side, list[float]]) -> Side | None:
+    """Return our way that a peer's precision is measured against: the same, and for int8 the shortest there is."""
+    order = ["fp32"] if precision == "fp32" else ["bf16", "fp32"]
+    return next(((OURS, way) for way in order if (OURS, way) in speeds), None)

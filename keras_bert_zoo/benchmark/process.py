@@ -1,0 +1,75 @@
+"""The parent's side of a worker: start it, give it an order, hear its reply, end it."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+PATIENCE = 900.0  # seconds that one order may take: a worker that hangs must not hang the run
+# Peers take everything from the folder they are given; TensorFlow's own notices are no last words.
+ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow", "HF_HUB_OFFLINE": "1"}
+
+
+class Worker:
+    """A running contender.  Every reply is a dict; {"failed": why} when the worker could not do it or is no more."""
+
+    def __init__(self, name: str, setup: Path, log: Path) -> None:
+        self.name, self.log = name, log
+        with log.open("wb") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "keras_bert_zoo.benchmark.worker", name, str(setup)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env={**os.environ, **ENVIRONMENT},
+                bufsize=0,
+                start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends its workers
+            )
+        self._rest = b""
+
+    def tell(self, **order: Any) -> None:
+        """Give an order and do not wait: `hear` brings the reply."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # it ended: hear tells why
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+
+    def hear(self, patience: float = PATIENCE) -> dict[str, Any]:
+        """Return the reply to the last order."""
+        assert self._process.stdout is not None
+        until = time.monotonic() + patience
+        while b"\n" not in self._rest:
+            ready, _, _ = select.select([self._process.stdout], [], [], max(until - time.monotonic(), 0))
+            if not ready:
+                self.end()
+                return {"failed": f"no reply within {patience:.0f} seconds"}
+            piece = os.read(self._process.stdout.fileno(), 1 << 16)
+            if not piece:
+                code = self._process.wait()
+                return {"failed": self._last_words() or f"the process ended with code {code}"}
+            self._rest += piece
+        line, self._rest = self._rest.split(b"\n", 1)
+        return dict(json.loads(line))
+
+    def ask(self, **order: Any) -> dict[str, Any]:
+        """Give an order and return the reply."""
+        self.tell(**order)
+        return self.hear()
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+
+    def _last_words(self) -> str:
+        lines = [line for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+        return lines[-1].strip() if lines else ""

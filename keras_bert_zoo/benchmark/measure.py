@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Callable, Sequence
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from keras_bert_zoo.benchmark.contenders import CEILING, CONTENDERS, OURS
-from keras_bert_zoo.benchmark.machine import machine, versions
+from keras_bert_zoo.benchmark.contenders import BIG, CEILING, CONTENDERS, OURS
+from keras_bert_zoo.benchmark.machine import Watch, machine, versions
 from keras_bert_zoo.benchmark.plan import Setup
 from keras_bert_zoo.benchmark.process import Worker
 from keras_bert_zoo.benchmark.report import SECTIONS, Missing, Report, Row
 from keras_bert_zoo.benchmark.turns import Spread, ratios, spread, take_turns
 from keras_bert_zoo.errors import ConfigError
 
-CLOSE = 1e-4  # two right fp32 implementations agree to this in every probability
+CLOSE = 1e-4  # two right implementations in fp32 agree to this in every probability
+EXACT = ("fp32", "ids")  # precisions in which answers must agree
+NEAREST = {"bf16": ("fp32",), "int8": ("bf16", "fp32")}  # what a peer is held against where ours has no such way
 
 Say = Callable[[str], None]
 Side = tuple[str, str]  # a contender's name and a way's
@@ -44,6 +48,7 @@ def measure(
     wanted = [name for name in CONTENDERS if name in peers or name in (OURS, CEILING)]
     here = [name for name in wanted if absent(name) is None]
     taking_part = [name for name in here if set(CONTENDERS[name].sections) & set(sections)]
+    watch = Watch()
     rows: list[Row] = []
     missing = [
         Missing(section, CONTENDERS[name].title, None, f"not installed: {absent(name)}")
@@ -65,7 +70,7 @@ def measure(
     return Report(
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
         command=command,
-        machine=machine(),
+        machine=machine() | watch.look(),
         versions=versions(package for name in taking_part for package in CONTENDERS[name].packages),
         plan=dataclasses.asdict(setup.plan),
         tokens=tokens,
@@ -138,31 +143,27 @@ class _Section:
     def _turn(self, side: Side, workload: str) -> float | None:
         reply = self.workers[side[0]].ask(do="turn", way=side[1], workload=workload)
         if "failed" in reply:
-            self._lost(*side, reply["failed"])
+            self._lost(side[0], side[1], reply["failed"])
             return None
         return float(reply["amount"] / reply["seconds"])
 
     def _compare(self) -> None:
         """Leave out the ways whose answers are not ours."""
         answers = {}
-        for side, way in self.ways.items():
+        for side, way in dict(self.ways).items():
             if way["answers"]:
                 reply = self.workers[side[0]].ask(do="answer", way=side[1])
                 if "failed" in reply:
-                    self._lost(*side, reply["failed"])
+                    self._lost(side[0], side[1], reply["failed"])
                 else:
                     answers[side] = reply["answers"]
-        ours = answers.get((OURS, "fp32"))
         for side, rows in answers.items():
-            if ours is None or side == (OURS, "fp32"):
+            ours = next((told for (name, _), told in answers.items() if name == OURS), None)  # our first way
+            if ours is None or rows is ours or side not in self.ways:
                 continue
-            apart = max(
-                abs(a - b) for one, other in zip(rows, ours, strict=True) for a, b in zip(one, other, strict=True)
-            )
-            self.differences[side] = apart
-            way = self.ways[side]
-            if way["exact"] and way["precision"] == "fp32" and apart > CLOSE:
-                self._lost(*side, f"its probabilities lie up to {apart:.2g} from ours: not the same function")
+            apart = self.differences[side] = difference(rows, ours)
+            if self.ways[side]["exact"] and self.ways[side]["precision"] in EXACT and apart > CLOSE:
+                self._lost(side[0], side[1], f"its answers lie up to {apart:.2g} from ours: not the same function")
 
     def _lost(self, name: str, way: str | None, why: str) -> None:
         if name == OURS and way is None:
@@ -173,8 +174,14 @@ class _Section:
     def _row(self, workload: str, side: Side, speeds: dict[Side, list[float]]) -> Row:
         name, way = side
         told = self.ways[side]
-        ours = _ours(told["precision"], speeds)
+        ours = _ours(told["precision"], {side: self.ways[side]["precision"] for side in speeds})
         ratio = ratios(speeds[ours], speeds[side]) if ours and name not in (OURS, CEILING) else None
+        ceilings = [
+            speeds[other]
+            for other in speeds
+            if other[0] == CEILING and other[1].startswith(BIG) and self.ways[other]["precision"] == told["precision"]
+        ]
+        best = [max(turn) for turn in zip(*ceilings, strict=True)]
         figure = spread(speeds[side])
         if SECTIONS[self.section].time:
             figure = Spread(1e3 / figure.median, 1e3 / figure.high, 1e3 / figure.low)
@@ -188,12 +195,23 @@ class _Section:
             figure=figure,
             ratio=ratio,
             against=ours[1] if ours and ratio else None,
-            share=None,
+            share=ratios(speeds[side], best) if best else None,
             difference=self.differences.get(side),
         )
 
 
-def _ours(precision: str, speeds: dict[Side, list[float]]) -> Side | None:
-    """Return our way that a peer's precision is measured against: the same, and for int8 the shortest there is."""
-    order = ["fp32"] if precision == "fp32" else ["bf16", "fp32"]
-    return next(((OURS, way) for way in order if (OURS, way) in speeds), None)
+def difference(rows: Sequence[Sequence[float]], others: Sequence[Sequence[float]]) -> float:
+    """Return how far apart two answers are at most: infinitely where their shapes differ."""
+    if [len(row) for row in rows] != [len(row) for row in others]:
+        return math.inf
+    pairs = zip(itertools.chain(*rows), itertools.chain(*others), strict=True)
+    return max((abs(one - other) for one, other in pairs), default=0.0)
+
+
+def _ours(precision: str, there: Mapping[Side, str]) -> Side | None:
+    """Return our way that a peer is measured against: of its precision, else of the nearest that we have."""
+    for wanted in (precision, *NEAREST.get(precision, ())):
+        for side, own in there.items():
+            if side[0] == OURS and own == wanted:
+                return side
+    return None

@@ -10,6 +10,8 @@ from keras_bert_zoo.files import new_file
 
 Sheet = tuple[str, tuple[str, ...], list[tuple[str, ...]]]  # title, header, cells
 
+QUIET = 0.03  # share of the processor that others may take
+
 HEADER: tuple[str, ...] = ("workload", "contender", "way", "median", "lowest to highest", "ours is", "differs by")
 
 
@@ -40,11 +42,16 @@ def heading(report: Report) -> list[str]:
     machine = report.machine
     lines = [
         f"{report.date}, {machine['processor']}, {machine['cores']} cores ({' '.join(machine['instructions'])}),"
-        f" {machine['memory_gib']} GiB, Python {machine['python']}, load {machine['load']:.1f} at the start",
+        f" {machine['memory_gib']} GiB, Python {machine['python']}",
         ", ".join(f"{name} {number}" for name, number in report.versions.items()),
         f"{report.plan['repeats']} turns of each side; median, lowest and highest. Ratios: how many times as quick ours"
         " is, turn by turn.",
     ]
+    if machine["others"] > QUIET:
+        lines.append(
+            f"Not quiet: others took {machine['others']:.0%} of the processor. That slows sides unevenly; trust"
+            " only a quiet run."
+        )
     if report.tokens:
         told = (f"{name} {mean:.1f} (longest {longest})" for name, (mean, longest) in report.tokens.items())
         lines.append(f"Tokens a text: {', '.join(told)}.")
@@ -69,7 +76,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         _number(row.figure.median),
         f"{_number(row.figure.low)} to {_number(row.figure.high)}",
         "" if row.ratio is None else f"{_ratio(row.ratio)}" + ("" if row.against == row.way else f", {row.against}"),
-        "" if row.difference is None else f"{row.difference:.0e}",
+        "" if row.difference is None else f"{row.difference:.0e}" if row.difference else "0",
         "" if row.share is None else f"{row.share.median:.0%}",
     )
 

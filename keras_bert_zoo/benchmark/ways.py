@@ -13,6 +13,9 @@ from keras_bert_zoo.benchmark.plan import Setup
 SHORT, SHORT_SORTED = "short texts as they come", "short texts, sorted"
 MIXED, MIXED_SORTED = "short and long texts as they come", "short and long texts, sorted"
 
+TOKENIZER, ENCODER, LATENCY, TRAINING = "lines of text", "forward", "one sentence", "an epoch"
+LINES = 1024  # that tokenizers are given at once
+
 
 @dataclasses.dataclass(frozen=True)
 class Took:
@@ -91,9 +94,23 @@ def latency_turns(setup: Setup, answer: Callable[[list[str]], Any]) -> dict[str,
     def turn() -> Took:
         return Took(statistics.median(seconds(lambda: answer([setup.sentence])) for _ in range(setup.plan.calls)), 1)
 
-    return {"one sentence": turn}
+    return {LATENCY: turn}
 
 
 def answering_turns(section: str, setup: Setup, answer: Callable[[list[str]], Any]) -> dict[str, Turn]:
     """Return the turns of "serving" or "latency" for a side that answers batches."""
     return (serving_turns if section == "serving" else latency_turns)(setup, answer)
+
+
+def tokenizer_turns(
+    setup: Setup, cut: Callable[[Any], object], given: Callable[[list[str]], Any] = list
+) -> dict[str, Turn]:
+    """Return the turn of a tokenizer: all lines in big batches, in MB; `given` makes the argument beforehand."""
+    ready = [given(batch) for batch in batches(setup.lines, LINES)]
+    megabytes = sum(len(line.encode()) for line in setup.lines) / 1e6
+
+    def work() -> None:
+        for batch in ready:
+            cut(batch)
+
+    return {TOKENIZER: lambda: Took(seconds(work), megabytes)}

@@ -13,11 +13,23 @@ import numpy as np
 import tensorflow as tf
 
 import keras_bert_zoo as kbz
-from keras_bert_zoo.benchmark.plan import Setup
-from keras_bert_zoo.benchmark.ways import Turn, Way, latency_turns, serving_turns
+from keras_bert_zoo.benchmark.contenders.tensorflow_peers import fit_turn, timed_calls
+from keras_bert_zoo.benchmark.plan import Setup, gigaflop
+from keras_bert_zoo.benchmark.ways import (
+    ENCODER,
+    TRAINING,
+    Turn,
+    Way,
+    latency_turns,
+    serving_turns,
+    tokenizer_turns,
+)
 from keras_bert_zoo.bundle import load, save
 from keras_bert_zoo.serving.saved_model import export_bundle
+from keras_bert_zoo.text.tokenizer import Tokenizer
+from keras_bert_zoo.training.layouts import laid_out
 
+LENGTH = 128  # that training cuts texts to
 LABELS = ("negative", "positive")
 DTYPES = {"fp32": "float32", "bf16": "bfloat16"}
 
@@ -49,6 +61,52 @@ def serving(setup: Setup) -> list[Way]:
 def latency(setup: Setup) -> list[Way]:
     """One sentence through `serving_default`."""
     return [_answering(setup, name, latency=True) for name in DTYPES]
+
+
+def tokenizer(setup: Setup) -> list[Way]:
+    """Strings to ids, called as a user would, from outside a graph."""
+    made = Tokenizer.from_folder(setup.model)
+
+    def answer(texts: Sequence[str]) -> list[list[int]]:
+        return [list(row) for row in made.tokenize(tf.constant(texts)).to_list()]
+
+    return [Way("tokenize", "ids", "Tokenizer.tokenize", tokenizer_turns(setup, made.tokenize, tf.constant), answer)]
+
+
+def encoder(setup: Setup) -> list[Way]:
+    """`build_encoder` with random weights."""
+    return [_encoder(setup, name) for name in DTYPES]
+
+
+def _encoder(setup: Setup, name: str) -> Way:
+    config, (batch, length) = setup.plan.encoder, setup.plan.grid
+    model = kbz.build_encoder(kbz.BertConfig(**config), dtype=DTYPES[name])
+    ones = tf.ones([batch, length], tf.int32)
+    inputs = {"input_word_ids": ones, "input_mask": ones, "input_type_ids": 0 * ones}
+    forward = tf.function(lambda inputs: model(inputs, training=False)["sequence_output"])
+    turns: dict[str, Turn] = {ENCODER: timed_calls(lambda: forward(inputs), gigaflop(config, batch, length))}
+    return Way(name, name, f"build_encoder in a tf.function, weights in {DTYPES[name]}", turns)
+
+
+def training(setup: Setup) -> list[Way]:
+    """`fit` on batches by length, as `kbz train` does it."""
+    return [_training(setup, name, dtype) for name, dtype in {"fp32": "float32", "bf16": "mixed_bfloat16"}.items()]
+
+
+def _training(setup: Setup, name: str, dtype: str) -> Way:
+    bundle = load(str(setup.model), dtype=dtype)
+    head = bundle.head
+    assert head is not None
+    texts, labels = setup.rows
+    table = kbz.data.Table.from_lists(texts, [LABELS[label] for label in labels])
+    length = min(LENGTH, bundle.max_length)
+    size = setup.plan.batch_size
+    rows = table.batches(head, bundle.tokenizer, size, length=length, shuffle=True, drop_remainder=True)
+    model = laid_out(bundle.model, "auto")
+    optimizer = kbz.adamw(5e-5, steps=10_000, warmup=1_000)
+    model.compile(optimizer, head.loss(), metrics=head.metrics())
+    settings = f"fit on Table.batches by length, kbz.adamw, layout auto, {dtype}"
+    return Way(name, name, settings, {TRAINING: fit_turn(model, rows, size)})
 
 
 def _exportable() -> list[str]:

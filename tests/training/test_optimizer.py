@@ -98,3 +98,49 @@ def test_adamw_updates_a_dense_gradient_as_keras_does():
             optimizer.apply([keras.ops.convert_to_tensor(gradient, "float32")], [variable])
     np.testing.assert_allclose(got.numpy(), want.numpy(), atol=4e-6)
     assert not np.allclose(got.numpy(), 1)
+
+
+def test_a_table_is_passed_over_three_times_alone():
+    import tensorflow as tf
+
+    table = keras.Variable(np.ones((7, 3)), dtype="float32", name="table")
+    optimizer = kbz.adamw(0.05, steps=6)
+    optimizer.build([table])
+
+    @tf.function
+    def step(values, rows):
+        optimizer.apply([tf.IndexedSlices(values, rows, tf.constant([7, 3]))], [table])
+
+    graph = step.get_concrete_function(tf.TensorSpec([None, 3]), tf.TensorSpec([None], tf.int32)).graph
+    passes = [op.type for op in graph.get_operations() if any(out.shape == (7, 3) for out in op.outputs)]
+    # The decay, the rows put in their places, and the update, which has no output.
+    assert sorted(op for op in passes if op not in ("ReadVariableOp", "Identity", "IdentityN")) == [
+        "Mul",
+        "UnsortedSegmentSum",
+    ]
+    assert [op.type for op in graph.get_operations()].count("ResourceApplyAdam") == 1
+
+
+@pytest.mark.parametrize(
+    "option", [{}, {"global_clipnorm": 0.5}, {"clipnorm": 0.5}, {"gradient_accumulation_steps": 2}]
+)
+def test_rows_of_a_table_are_updated_as_a_dense_gradient_is(option):
+    import tensorflow as tf
+
+    random = np.random.default_rng(4)
+    tables = [keras.Variable(np.ones((9, 3)), dtype="float32", name="table") for _ in range(2)]
+    biases = [keras.Variable(np.ones(5), dtype="float32", name="bias") for _ in range(2)]
+    optimizers = [AdamW(0.05, weight_decay=0.3, epsilon=1e-6, **option) for _ in range(2)]
+    for _ in range(6):
+        values, rows = random.normal(size=(11, 3)).astype("float32"), random.integers(0, 9, 11)
+        slices = tf.IndexedSlices(tf.constant(values), tf.constant(rows), tf.constant([9, 3], tf.int64))
+        dense = np.zeros((9, 3), "float32")
+        np.add.at(dense, rows, values)
+        other = tf.constant(random.normal(size=5).astype("float32"))
+        for optimizer, gradient, table, bias in zip(
+            optimizers, (slices, tf.constant(dense)), tables, biases, strict=True
+        ):
+            optimizer.apply([gradient, other], [table, bias])
+    np.testing.assert_allclose(tables[0].numpy(), tables[1].numpy(), atol=2e-6)
+    np.testing.assert_allclose(biases[0].numpy(), biases[1].numpy(), atol=2e-6)
+    assert not np.allclose(tables[0].numpy(), 1)

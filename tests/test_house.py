@@ -14,7 +14,7 @@ PACKAGE = Path(kbz.__file__).parent
 FLOORS = [
     {"_version", "errors"},
     {"config", "files"},
-    {"layers", "text", "data", "weights", "zoo"},
+    {"layers", "text", "data", "weights", "zoo", "estimate"},
     {"encoder", "training"},
     {"heads"},
     {"bundle"},

@@ -87,7 +87,7 @@ def test_the_commands(place, monkeypatch):
         result = CliRunner().invoke(main, arguments, input=given)
         assert result.exit_code == 0, f"{line}\n{result.output}"
         ran.append((words[1], result.stdout))
-    assert [name for name, _ in ran] == ["train", "evaluate", "predict", "predict", "export", "presets"]
+    assert [name for name, _ in ran] == ["train", "evaluate", "predict", "predict", "export", "presets", "estimate"]
     out = [text for _, text in ran]
     assert "val_accuracy" in out[0]
     assert "accuracy" in out[1]
@@ -95,6 +95,7 @@ def test_the_commands(place, monkeypatch):
     assert len([json.loads(row)["label"] for row in out[3].splitlines()]) == 2
     assert out[4] == "saved_models/mood/1\n"
     assert PRESET in out[5]
+    assert "1,024 x a100-80gb" in out[6]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -12,7 +12,7 @@ import click
 from keras_bert_zoo._version import __version__
 from keras_bert_zoo.errors import ZooError
 
-COMMANDS = ("quickstart", "presets", "train", "evaluate", "predict", "export", "benchmark")
+COMMANDS = ("quickstart", "presets", "train", "evaluate", "predict", "export", "benchmark", "estimate")
 INTERRUPTED = 130  # as a shell reports a process that Ctrl-C ended
 
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from keras_bert_zoo.cli.options import json_option, print_json, print_table
+from keras_bert_zoo.estimate import DEVICES, SIZES, Estimate, Run, estimate, find_config, find_device
+from keras_bert_zoo.estimate.counts import PRECISIONS, TASKS, parameters, step_flops
+from keras_bert_zoo.estimate.devices import GIB
+from keras_bert_zoo.estimate.run import LAYOUTS
 
+_SIZES, _KINDS = ", ".join(SIZES), ", ".join(DEVICES)
 _UNITS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12, "p": 1e15}
 
 
@@ -43,13 +49,13 @@ class Counts(click.ParamType):
 
 
 @click.command()
-@click.option("--preset", required=True, metavar="NAME", help="A published size, a folder, or its config.json.")
+@click.option("--preset", required=True, metavar="NAME", help=f"{_SIZES}, a folder, or its config.json.")
 @click.option("--tokens", required=True, type=Amount(), help="Real tokens of the whole run: 137e9 or 137G.")
-@click.option("--device", default="a100-80gb", show_default=True, metavar="NAME", help="Kind of accelerator.")
+@click.option("--device", default="a100-80gb", show_default=True, metavar="NAME", help=f"{_KINDS}.")
 @click.option("--devices", default="1", show_default=True, type=Counts(), help="How many: 8 or 8,64,1024.")
 @click.option(
     "--task",
-    type=click.Choice(["pretraining", "finetuning", "inference"]),
+    type=click.Choice(TASKS),
     default="pretraining",
     show_default=True,
     help="What is run.",
@@ -60,13 +66,13 @@ class Counts(click.ParamType):
 )
 @click.option(
     "--precision",
-    type=click.Choice(["float32", "mixed_bfloat16", "mixed_float16", "bfloat16"]),
+    type=click.Choice(list(PRECISIONS)),
     help="Keras dtype policy; float32 for cpu, else mixed_bfloat16 unless given.",
 )
 @click.option("--rematerialize", is_flag=True, help="Compute blocks twice rather than keep their activations.")
 @click.option(
     "--layout",
-    type=click.Choice(["padded", "packed"]),
+    type=click.Choice(LAYOUTS),
     default="padded",
     show_default=True,
     help="Whether dense layers compute padding.",
@@ -87,9 +93,6 @@ def command(preset: str, tokens: float, devices: tuple[int, ...], as_json: bool,
       kbz estimate --preset bert-large --tokens 137G --device a100-80gb --devices 8,64,1024
       kbz estimate --preset bert-base --tokens 10M --task finetuning --length 128 --filled 0.4 --device cpu
     """
-    from keras_bert_zoo.estimate import Run, estimate, find_config, find_device
-    from keras_bert_zoo.estimate.devices import GIB
-
     memory = options["memory"]
     device = find_device(
         options["device"],
@@ -111,9 +114,7 @@ def command(preset: str, tokens: float, devices: tuple[int, ...], as_json: bool,
         _show(preset, run, found)
 
 
-def _plain(preset: str, run: Any, found: list[Any]) -> dict[str, Any]:
-    from keras_bert_zoo.estimate.counts import parameters
-
+def _plain(preset: str, run: Run, found: list[Estimate]) -> dict[str, Any]:
     settings = {name: value for name, value in vars(run).items() if name != "config"}
     return {
         "preset": preset,
@@ -124,9 +125,7 @@ def _plain(preset: str, run: Any, found: list[Any]) -> dict[str, Any]:
     }
 
 
-def _show(preset: str, run: Any, found: list[Any]) -> None:
-    from keras_bert_zoo.estimate.counts import parameters
-
+def _show(preset: str, run: Run, found: list[Estimate]) -> None:
     flops = found[0].flops
     again = " rematerialised," if run.rematerialize else ""
     click.echo(
@@ -154,11 +153,7 @@ def _show(preset: str, run: Any, found: list[Any]) -> None:
         click.echo("".join(f"{line}\n" for line in _warnings(run, each)), nl=False)
 
 
-def _padding(run: Any, total: float) -> str:
-    from dataclasses import replace
-
-    from keras_bert_zoo.estimate.counts import step_flops
-
+def _padding(run: Run, total: float) -> str:
     other = replace(run, layout="packed" if run.layout == "padded" else "padded")
     there = step_flops(other.config, other.batch(other.batch_size), other.task, other.rematerialize).total * run.steps
     padded, packed = (total, there) if run.layout == "padded" else (there, total)
@@ -168,7 +163,7 @@ def _padding(run: Any, total: float) -> str:
     )
 
 
-def _warnings(run: Any, each: Any) -> list[str]:
+def _warnings(run: Run, each: Estimate) -> list[str]:
     lines = []
     if not each.fitting_rows:
         lines.append(f"{each.devices:,} x {each.device}: not even one row fits. Take --rematerialize, a shorter length")

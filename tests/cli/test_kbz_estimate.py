@@ -7,7 +7,7 @@ import sys
 import pytest
 from command_line import json_lines, kbz, refused
 
-from keras_bert_zoo.estimate import DEVICES, SIZES, Run, estimate
+from keras_bert_zoo.estimate import DEVICES, SIZES, Run, estimate, find_device
 
 LARGE = ["estimate", "--preset", "bert-large", "--tokens", "137G"]
 
@@ -31,8 +31,6 @@ def test_every_option_reaches_the_formulas(tmp_path):
     words = ["estimate", "--preset", tmp_path, "--tokens", "7_000k", *options.split(), *more.split()]
     (printed,) = json_lines(kbz(*words))
     run = Run(config, 7e6, "finetuning", 96, 24, "bfloat16", True, "packed", 0.5)
-    from keras_bert_zoo.estimate import find_device
-
     device = find_device("h100", peak=1e14, memory=2 * 2**30, price=1.5)
     assert printed["estimates"] == [json.loads(json.dumps(estimate(run, device, 3, utilization=0.5).to_dict()))]
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from keras_bert_zoo import heads
 from keras_bert_zoo.config import BertConfig
-from keras_bert_zoo.encoder import build_encoder, encoder_config, with_layout
+from keras_bert_zoo.encoder import INPUTS, build_encoder, encoder_config, with_layout
 from keras_bert_zoo.errors import ConfigError, DataError, VocabularyError
 from keras_bert_zoo.files import new_folder
 from keras_bert_zoo.text.settings import read_settings
@@ -94,21 +94,20 @@ class Bundle:
 
         head, model = self._task()
         columns = {name: tf.TensorSpec([None], tf.string, name=name) for name in head.columns}
-        function = tf.function(answering(model, head, self.tokenizer, self.max_length), input_signature=[columns])
+        packed = functools.partial(with_layout(model, "packed"), training=False)  # padding costs nothing
+        function = tf.function(answering(packed, head, self.tokenizer, self.max_length), input_signature=[columns])
         return lambda batch: function({name: tf.constant(values, tf.string) for name, values in batch.items()})
 
 
 def answering(
-    model: keras.Model, head: Head, tokenizer: Tokenizer, max_length: int
+    logits: Callable[[dict[str, Any]], Any], head: Head, tokenizer: Tokenizer, max_length: int
 ) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    """Return the function, for `tf.function`, from string columns [B] to the answers: pack, model, decode."""
+    """Return the function, for `tf.function`, from string columns [B] to the answers: pack, `logits`, decode."""
     pack = head.pack(tokenizer, max_length)
-    model = with_layout(model, "packed")  # padding costs nothing but in attention
 
     def answer(columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         features, _ = pack(columns)
-        inputs = {name: features[name] for name in model.input}
-        return head.decode(model(inputs, training=False), features)
+        return head.decode(logits({name: features[name] for name in INPUTS}), features)
 
     return answer
 

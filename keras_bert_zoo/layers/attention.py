@@ -8,19 +8,30 @@ import keras
 from keras import ops
 
 from keras_bert_zoo.errors import ConfigError
-from keras_bert_zoo.layers.layout import to_grid, to_tokens
+from keras_bert_zoo.layers.layout import from_heads, row_groups, to_heads
+
+PROJECTIONS = ("query", "key", "value")
+FUSED = "query_key_value"
 
 
 @keras.saving.register_keras_serializable("keras_bert_zoo")
 class SelfAttention(keras.layers.Layer):
     """Lets every token gather from the real tokens of its row, several heads side by side.
 
-    Call: ([N,D], grid) -> [N,D].  Raises: ConfigError where D cannot be divided by the heads.
+    Call: ([N,D], grid) -> [N,D].  `fused` holds query, key and value as one kernel [D,3·D], for one large product
+    instead of three; `encoder.serving_copy` fuses a trained model.
+    Raises: ConfigError where D cannot be divided by the heads.
     Source: Vaswani et al. 2017, section 3.2; modeling.py attention_layer.
     """
 
     def __init__(
-        self, hidden_size: int, num_attention_heads: int, dropout: float, initializer_range: float, **kwargs: Any
+        self,
+        hidden_size: int,
+        num_attention_heads: int,
+        dropout: float,
+        initializer_range: float,
+        fused: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if hidden_size % num_attention_heads:
@@ -30,29 +41,38 @@ class SelfAttention(keras.layers.Layer):
         self.head_size = hidden_size // num_attention_heads
         self.dropout_rate = dropout
         self.initializer_range = initializer_range
+        self.fused = fused
 
-        def dense(name: str) -> keras.layers.Dense:
+        def dense(name: str, size: int = hidden_size) -> keras.layers.Dense:
             init = keras.initializers.TruncatedNormal(stddev=initializer_range)
-            return keras.layers.Dense(hidden_size, kernel_initializer=init, name=name, dtype=self.dtype_policy)
+            return keras.layers.Dense(size, kernel_initializer=init, name=name, dtype=self.dtype_policy)
 
-        self.query, self.key, self.value, self.output_dense = map(dense, ("query", "key", "value", "output"))
+        if fused:
+            self.query_key_value = dense(FUSED, 3 * hidden_size)
+            self.projections = [self.query_key_value]
+        else:
+            self.query, self.key, self.value = self.projections = [dense(name) for name in PROJECTIONS]
+        self.output_dense = dense("output")
         self.dropout = keras.layers.Dropout(dropout, name="dropout", dtype=self.dtype_policy)
 
     def build(self, x_shape: Any, grid_shape: Any = None) -> None:
-        for dense in (self.query, self.key, self.value, self.output_dense):
-            dense.build((None, self.hidden_size))
+        for layer in (*self.projections, self.output_dense):
+            layer.build((None, self.hidden_size))
 
     def call(self, x: Any, grid: dict[str, Any], training: bool | None = None) -> Any:
-        q, k, v = (self._heads(dense(x), grid) for dense in (self.query, self.key, self.value))  # [B,H,T,d]
-        scores = ops.matmul(q * self.head_size**-0.5, ops.swapaxes(k, 2, 3))  # [B,H,T,T]
-        weights = self.dropout(ops.softmax(scores + grid["bias"]), training=training)  # [B,H,T,T]
-        context = ops.transpose(ops.matmul(weights, v), (0, 2, 1, 3))  # [B,T,H,d]
-        context = ops.reshape(to_tokens(context, grid), (-1, self.hidden_size))  # [N,D]
-        return self.output_dense(context)  # [N,D]
+        projected = [dense(x) for dense in self.projections]  # [N,D] three times, or [N,3·D]
+        contexts = []
+        for group in row_groups(grid):
+            q, k, v = self._heads(projected, grid, group)  # [b,H,t,d] each
+            scores = ops.matmul(q * self.head_size**-0.5, ops.swapaxes(k, 2, 3))  # [b,H,t,t]
+            weights = self.dropout(ops.softmax(scores + group["bias"]), training=training)  # [b,H,t,t]
+            contexts.append(ops.matmul(weights, v))  # [b,H,t,d]
+        return self.output_dense(from_heads(contexts, grid))  # [N,D]
 
-    def _heads(self, x: Any, grid: dict[str, Any]) -> Any:
-        x = to_grid(x, grid, self.num_attention_heads, self.head_size)  # [B,T,H,d]
-        return ops.transpose(x, (0, 2, 1, 3))  # [B,H,T,d]
+    def _heads(self, projected: list[Any], grid: dict[str, Any], group: dict[str, Any]) -> list[Any]:
+        heads = 3 * self.num_attention_heads // len(projected)
+        rows = [to_heads(each, grid, group, heads) for each in projected]
+        return ops.split(rows[0], 3, axis=1) if self.fused else rows
 
     def compute_output_spec(self, x: Any, grid: dict[str, Any], training: bool | None = None) -> Any:
         return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
@@ -64,4 +84,5 @@ class SelfAttention(keras.layers.Layer):
             "num_attention_heads": self.num_attention_heads,
             "dropout": self.dropout_rate,
             "initializer_range": self.initializer_range,
+            "fused": self.fused,
         }

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_bert_zoo.layers.attention import SelfAttention
+from keras_bert_zoo.layers.norm import Norm
 
 _ACTIVATIONS = {
     "gelu_erf": lambda x: ops.gelu(x, approximate=False),
@@ -23,7 +24,7 @@ _ACTIVATIONS = {
 class Block(keras.layers.Layer):
     """Attention, then a feed-forward net, each added to its input and normalised afterwards.
 
-    Call: ([N,D], grid) -> [N,D].  `hidden_act` is one of `config.ACTIVATIONS`.
+    Call: ([N,D], grid) -> [N,D].  `hidden_act` is one of `config.ACTIVATIONS`; `fused` see `SelfAttention`.
     Source: Devlin et al. 2019; modeling.py transformer_model.
     """
 
@@ -37,6 +38,7 @@ class Block(keras.layers.Layer):
         hidden_dropout: float,
         attention_dropout: float,
         initializer_range: float,
+        fused: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -48,19 +50,21 @@ class Block(keras.layers.Layer):
         self.hidden_dropout = hidden_dropout
         self.attention_dropout = attention_dropout
         self.initializer_range = initializer_range
+        self.fused = fused
 
         def dense(size: int, name: str) -> keras.layers.Dense:
             init = keras.initializers.TruncatedNormal(stddev=initializer_range)
             return keras.layers.Dense(size, kernel_initializer=init, name=name, dtype=self.dtype_policy)
 
-        def norm(name: str) -> keras.layers.LayerNormalization:
-            return keras.layers.LayerNormalization(epsilon=layer_norm_eps, name=name, dtype=self.dtype_policy)
+        def norm(name: str) -> Norm:
+            return Norm(epsilon=layer_norm_eps, name=name, dtype=self.dtype_policy)
 
         self.attention = SelfAttention(
             hidden_size,
             num_attention_heads,
             attention_dropout,
             initializer_range,
+            fused,
             name="attention",
             dtype=self.dtype_policy,
         )
@@ -99,4 +103,5 @@ class Block(keras.layers.Layer):
             "hidden_dropout": self.hidden_dropout,
             "attention_dropout": self.attention_dropout,
             "initializer_range": self.initializer_range,
+            "fused": self.fused,
         }

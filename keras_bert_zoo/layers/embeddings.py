@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_bert_zoo.errors import DataError
 from keras_bert_zoo.layers.layout import to_tokens
+from keras_bert_zoo.layers.norm import Norm
 
 
 @keras.saving.register_keras_serializable("keras_bert_zoo")
@@ -47,11 +48,16 @@ class Embeddings(keras.layers.Layer):
         self.token = table(vocab_size, "token")
         self.position = table(max_position_embeddings, "position")
         self.segment = table(type_vocab_size, "segment")
-        self.norm = keras.layers.LayerNormalization(epsilon=layer_norm_eps, name="norm", dtype=self.dtype_policy)
+        self.norm = Norm(epsilon=layer_norm_eps, name="norm", dtype=self.dtype_policy)
         self.dropout = keras.layers.Dropout(dropout, name="dropout", dtype=self.dtype_policy)
 
+    @property
+    def tables(self) -> tuple[keras.layers.Embedding, ...]:
+        """The token, position and segment tables."""
+        return self.token, self.position, self.segment
+
     def build(self, word_ids_shape: Any, type_ids_shape: Any = None, grid_shape: Any = None) -> None:
-        for table in (self.token, self.position, self.segment):
+        for table in self.tables:
             table.build()
         self.norm.build((None, self.hidden_size))
 

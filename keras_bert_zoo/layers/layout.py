@@ -1,21 +1,30 @@
-"""How tokens lie in memory.  B batch, T tokens a row, N tokens in all, D hidden size.
+"""How tokens lie in memory.  B batch, T tokens a row, N tokens in all, D hidden size, H heads, d = D/H.
 
 Everything but attention treats each token alone, so blocks work on a plain list of tokens [N,D]; attention
-alone needs rows, the grid [B,T].  A layout maps one to the other:
+alone needs rows.  A layout says which tokens are listed and how attention finds its rows:
 
-- `padded` lists the padding too (N = B·T).  Both maps are reshapes and every shape can be static, so it suits XLA,
-  TPU and JAX.
-- `packed` lists the real tokens alone, so that dense layers, activations and norms cost what the text costs.  Both
-  maps are gathers, N changes with every batch: for TensorFlow's graphs.
+- `padded` lists the padding too (N = B·T).  All rows attend together, by reshapes; every shape can be static, so it
+  suits XLA, TPU and JAX.
+- `packed` lists the real tokens alone, so that dense layers, activations and norms cost what the text costs.  Rows
+  of like length attend together, in `GROUPS` groups as long as their own longest row, so that attention costs nearly
+  that too.  Tokens are looked up by number; N changes with every batch: for TensorFlow's graphs.
 
-A grid travels through the model as a dict of tensors, made once a batch by the layer `Grid`: `mask` int32 [B,T],
-1 for a real token; `bias` [B,1,1,T], what attention adds to the scores; `cells` int32 [N], the cell each token lies
-in, and `tokens` int32 [B·T], the token to look up for each cell.  The last two are empty, [0], in a padded grid: by
-that the same layers work with either layout, and one model can be laid out as the other.
+A grid travels through the model as a dict of tensors, made once a batch by the layer `Grid`:
+
+    mask    int32 [B,T]     1 for a real token
+    cells   int32 [N]       the cell of [B,T] each token lies in
+    tokens  int32 [B·T]     the token to look up for each cell
+    groups  of rows that attend together: `tokens` int32 [b,t], the token to look up for each place, and `bias`
+            [b,1,1,t], what attention adds to the scores
+    places  int32 [N,3]     where attention leaves each token: places before its row, place in the row, the row's t
+
+In a padded grid all of them but the mask and the first group's bias are empty, [0]: by that the same layers work
+with either layout, and one model can be laid out as the other.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -24,6 +33,7 @@ from keras import ops
 from keras_bert_zoo.errors import ConfigError
 
 LAYOUTS = ("padded", "packed")
+GROUPS = 3  # rows longer than a half of the longest, than a quarter, the rest; measured, benchmarks/RESULTS.md
 # Large enough that exp() of it is exactly 0, small enough for float16 after adding a score.
 _MASKED = {"float16": -3e4}
 _MASKED_DEFAULT = -1e9
@@ -31,40 +41,109 @@ _MASKED_DEFAULT = -1e9
 
 def make_grid(mask: Any, dtype: str, layout: str = "padded") -> dict[str, Any]:
     """Return the grid of a mask: int [B,T], 1 for a real token."""
-    hidden = ops.cast(ops.equal(mask, 0), dtype)  # [B,T]
-    bias = hidden * ops.cast(_MASKED.get(dtype, _MASKED_DEFAULT), dtype)
     if layout == "packed":
-        # A row's first token is listed even where the mask hides the whole row: the pooler reads it.
-        first = ops.equal(ops.arange(ops.shape(mask)[1]), 0)  # [T]
-        listed = ops.cast(ops.reshape(ops.logical_or(ops.not_equal(mask, 0), first), (-1,)), "int32")  # [B·T]
-        cells = ops.cast(ops.nonzero(listed)[0], "int32")  # [N]
-        tokens = ops.maximum(ops.cumsum(listed) - 1, 0)  # [B·T]; padding looks up some real token
-    else:
-        cells = tokens = ops.zeros((0,), "int32")
-    return {"mask": mask, "bias": ops.expand_dims(bias, (1, 2)), "cells": cells, "tokens": tokens}
+        return _packed_grid(mask, dtype)
+    empty = ops.zeros((0,), "int32")
+    bias = ops.expand_dims(_bias(ops.equal(mask, 0), dtype), (1, 2))  # [B,1,1,T]
+    unused = {"tokens": empty, "bias": ops.zeros((0,), dtype)}
+    groups = [{"tokens": empty, "bias": bias}, *[unused] * (GROUPS - 1)]
+    return {"mask": mask, "cells": empty, "tokens": empty, "groups": groups, "places": empty}
+
+
+def _packed_grid(mask: Any, dtype: str) -> dict[str, Any]:
+    time = ops.shape(mask)[1]
+    real = ops.cast(ops.not_equal(mask, 0), "int32")  # [B,T]
+    # The first token of a row without any is listed all the same, so that there is something to look up.
+    first = ops.cast(ops.equal(ops.arange(time), 0), "int32")  # [T]
+    real = ops.maximum(real, first * ops.cast(ops.equal(ops.sum(real, axis=1, keepdims=True), 0), "int32"))
+    listed = ops.reshape(real, (-1,))  # [B·T]
+    cells = ops.cast(ops.nonzero(listed)[0], "int32")  # [N]
+    upto = ops.cumsum(listed)  # [B·T]
+    lengths = ops.sum(real, axis=1)  # [B]
+    starts = ops.cumsum(lengths) - lengths  # [B], the number of a row's first token
+    last = ops.shape(cells)[0] - 1
+
+    groups, before, width = [], ops.zeros_like(lengths), ops.zeros_like(lengths)
+    taken: Any = 0  # places in the groups so far
+    high = ops.max(lengths, initial=0)
+    for number in range(GROUPS):
+        low = high // 2 if number < GROUPS - 1 else -1
+        inside = ops.logical_and(ops.greater(lengths, low), ops.less_equal(lengths, high))  # [B]
+        rows = ops.cast(ops.nonzero(inside)[0], "int32")  # [b]
+        own = ops.expand_dims(ops.take(lengths, rows), 1)  # [b,1]
+        longest = ops.max(own, initial=0)  # t
+        place = ops.arange(longest, dtype="int32")  # [t]
+        tokens = ops.minimum(ops.expand_dims(ops.take(starts, rows), 1) + place, last)  # [b,t]; padding: some token
+        bias = _bias(ops.greater_equal(place, own), dtype)  # [b,t]
+        groups.append({"tokens": tokens, "bias": ops.expand_dims(bias, (1, 2))})
+        member = ops.cast(inside, "int32")  # [B]
+        before = before + member * (taken + (ops.cumsum(member) - 1) * longest)
+        width = width + member * longest
+        taken = taken + ops.shape(rows)[0] * longest
+        high = low
+    row = cells // time  # [N]
+    in_row = ops.arange(last + 1, dtype="int32") - ops.take(starts, row)  # [N]
+    places = ops.stack([ops.take(before, row), in_row, ops.take(width, row)], axis=1)  # [N,3]
+    return {"mask": mask, "cells": cells, "tokens": ops.maximum(upto - 1, 0), "groups": groups, "places": places}
+
+
+def _bias(hidden: Any, dtype: str) -> Any:
+    return ops.cast(hidden, dtype) * ops.cast(_MASKED.get(dtype, _MASKED_DEFAULT), dtype)
 
 
 def is_packed(grid: dict[str, Any]) -> bool:
     """Tell whether only real tokens are listed."""
-    return grid["cells"].shape[0] != 0
+    return len(grid["places"].shape) == 2
 
 
 def to_tokens(x: Any, grid: dict[str, Any]) -> Any:
-    """List the tokens of a grid: [B,T,*tail] -> [N,*tail]."""
-    x = ops.reshape(x, (-1, *x.shape[2:]))
-    return ops.take(x, grid["cells"], axis=0) if is_packed(grid) else x
+    """List the tokens of a grid: [B,T] -> [N]."""
+    x = ops.reshape(x, (-1,))
+    return ops.take(x, grid["cells"]) if is_packed(grid) else x
 
 
-def to_grid(x: Any, grid: dict[str, Any], *tail: int) -> Any:
-    """Put tokens back on the grid: [N,D] -> [B,T,*tail], with `tail` (D,) unless given; padding holds anything."""
+def to_grid(x: Any, grid: dict[str, Any]) -> Any:
+    """Put tokens back on the grid: [N,D] -> [B,T,D]; packed, the padding is 0."""
     batch, time = ops.shape(grid["mask"])
-    x = ops.take(x, grid["tokens"], axis=0) if is_packed(grid) else x
-    return ops.reshape(x, (batch, time, *(tail or (x.shape[-1],))))
+    if not is_packed(grid):
+        return ops.reshape(x, (batch, time, x.shape[-1]))
+    rows = ops.reshape(ops.take(x, grid["tokens"], axis=0), (batch, time, x.shape[-1]))
+    return rows * ops.cast(ops.expand_dims(grid["mask"], -1), rows.dtype)
+
+
+def row_groups(grid: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the groups of rows that attend together; padded, it is one."""
+    return [group for group in grid["groups"] if len(group["bias"].shape) > 1]
+
+
+def to_heads(x: Any, grid: dict[str, Any], group: dict[str, Any], heads: int) -> Any:
+    """Give each head the rows of a group: [N,D] -> [b,H,t,d]."""
+    size = x.shape[-1] // heads
+    if not is_packed(grid):
+        batch, time = ops.shape(grid["mask"])
+        return ops.transpose(ops.reshape(x, (batch, time, heads, size)), (0, 2, 1, 3))
+    head = ops.expand_dims(ops.arange(heads, dtype="int32"), 1)  # [H,1]
+    pieces = ops.expand_dims(group["tokens"], 1) * heads + head  # [b,H,t] of N·H
+    return ops.take(ops.reshape(x, (-1, size)), pieces, axis=0)
+
+
+def from_heads(rows: Sequence[Any], grid: dict[str, Any]) -> Any:
+    """List the tokens again: one [b,H,t,d] a group -> [N,D]."""
+    _, heads, _, size = rows[0].shape
+    if not is_packed(grid):
+        return ops.reshape(ops.transpose(rows[0], (0, 2, 1, 3)), (-1, heads * size))
+    before, in_row, width = (grid["places"][:, i : i + 1] for i in range(3))  # [N,1] each
+    pieces = before * heads + in_row + width * ops.arange(heads, dtype="int32")  # [N,H]
+    x = ops.concatenate([ops.reshape(each, (-1, size)) for each in rows], axis=0)
+    return ops.reshape(ops.take(x, pieces, axis=0), (-1, heads * size))
 
 
 @keras.saving.register_keras_serializable("keras_bert_zoo")
 class Grid(keras.layers.Layer):
-    """Prepares, once a batch, what attention needs to know about the mask: int [B,T] -> grid."""
+    """Prepares, once a batch, what the layers need to know about the mask: int [B,T] -> grid.
+
+    Raises: ConfigError on an unknown layout, and where JAX is to pack.
+    """
 
     def __init__(self, layout: str = "padded", **kwargs: Any) -> None:
         if layout not in LAYOUTS:
@@ -88,5 +167,4 @@ class ToGrid(keras.layers.Layer):
     """Puts a list of tokens back into rows: ([N,D], grid) -> [B,T,D]; packed, the padding is 0."""
 
     def call(self, x: Any, grid: dict[str, Any]) -> Any:
-        rows = to_grid(x, grid)
-        return rows * ops.cast(ops.expand_dims(grid["mask"], -1), rows.dtype) if is_packed(grid) else rows
+        return to_grid(x, grid)

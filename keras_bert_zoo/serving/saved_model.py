@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from keras_bert_zoo.bundle import Bundle, answering, load
-from keras_bert_zoo.encoder import with_layout
+from keras_bert_zoo.encoder import INPUTS
 from keras_bert_zoo.errors import ExportError
 from keras_bert_zoo.files import new_folder
+from keras_bert_zoo.serving.frozen import Frozen
 from keras_bert_zoo.serving.operations import check_operations
 from keras_bert_zoo.serving.warmup import write_warmup
 
@@ -30,15 +31,18 @@ def export_saved_model(
     *,
     version: int | None = None,
     max_length: int | None = None,
+    dtype: str = "float32",
 ) -> Path:
     """Write `folder/<version>/`, ready for TensorFlow Serving, and return that path.
 
     `serving_default` takes raw strings [B] and gives the head's answers; `tokenized` takes the three int32 [B,T]
     inputs and gives `logits`.  A batch is padded to its own longest text, at most `max_length` tokens (the
-    model's positions unless given).  `version` is the next free number unless given.  The version appears whole
-    or not at all, so that a server watching the folder never sees half of it.
+    model's positions unless given).  `version` is the next free number unless given.  `dtype` is that of weights and
+    layers, "float32" or "bfloat16".  The version appears whole or not at all, so that a server watching the folder
+    never sees half of it.
 
-    Raises: ExportError where the version exists, is no positive number, or an operation cannot be served.
+    Raises: ExportError where the version exists or is no positive number, on another `dtype`, and where an operation
+    cannot be served.
     """
     folder = Path(folder).expanduser()
     version = next_version(folder) if version is None else version
@@ -51,7 +55,7 @@ def export_saved_model(
     limit = positions if max_length is None else max_length
     if limit > positions:
         raise ExportError(f"max_length is {limit}, but the model has {positions} positions. Choose at most that.")
-    module = _Served(model, head, tokenizer, limit)
+    module = _Served(Frozen(model, dtype), head, tokenizer, limit)
     check_operations(module.signatures())
     with new_folder(target) as partial:
         vocabulary = partial / "vocab.txt"
@@ -64,7 +68,12 @@ def export_saved_model(
 
 
 def export_bundle(
-    source: str | Path | Bundle, folder: str | Path, *, version: int | None = None, max_length: int | None = None
+    source: str | Path | Bundle,
+    folder: str | Path,
+    *,
+    version: int | None = None,
+    max_length: int | None = None,
+    dtype: str = "float32",
 ) -> Path:
     """Export a bundle, or what `load` takes, and return the version's path; see `export_saved_model`.
 
@@ -74,7 +83,15 @@ def export_bundle(
     if bundle.head is None or bundle.model is None:
         raise ExportError(f"{source}: an encoder without a head cannot answer texts. Fine-tune it first (kbz train).")
     limit = bundle.max_length if max_length is None else max_length
-    return export_saved_model(bundle.model, bundle.head, bundle.tokenizer, folder, version=version, max_length=limit)
+    return export_saved_model(
+        bundle.model,
+        bundle.head,
+        bundle.tokenizer,
+        folder,
+        version=version,
+        max_length=limit,
+        dtype=dtype,
+    )
 
 
 def next_version(folder: Path) -> int:
@@ -84,27 +101,26 @@ def next_version(folder: Path) -> int:
 
 
 class _Served(tf.Module):
-    """What is saved: the variables once, and the two functions.
+    """What is saved: the weights once, and the two functions.
 
     A Keras model itself is not tracked: saved that way it cannot be loaded by a TF1 session, TensorFlow Serving's
     way in.
     """
 
-    def __init__(self, model: keras.Model, head: Head, tokenizer: Tokenizer, max_length: int) -> None:
+    def __init__(self, frozen: Frozen, head: Head, tokenizer: Tokenizer, max_length: int) -> None:
         super().__init__(name="served")
-        self.weights = [variable.value for variable in model.variables]
+        self.frozen = frozen
         self.vocabulary: Any = None
-        answer = answering(model, head, tokenizer, max_length)
-        packed = with_layout(model, "packed")
+        answer = answering(self.frozen, head, tokenizer, max_length)
 
         def answer_named(**columns: tf.Tensor) -> dict[str, tf.Tensor]:
             return answer(columns)
 
         def logits(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {"logits": packed(inputs, training=False)}
+            return {"logits": self.frozen(inputs)}
 
         texts = {name: tf.TensorSpec([None], tf.string, name=name) for name in head.columns}
-        ids = {name: tf.TensorSpec([None, None], tf.int32, name=name) for name in model.input}
+        ids = {name: tf.TensorSpec([None, None], tf.int32, name=name) for name in INPUTS}
         self._answer = tf.function(answer_named).get_concrete_function(**texts)
         self._logits = tf.function(logits).get_concrete_function(**ids)
 

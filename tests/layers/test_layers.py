@@ -6,7 +6,7 @@ import pytest
 from sizes import BATCH, HEADS, HIDDEN, INNER, POSITIONS, TIME, TYPES, VOCAB
 
 from keras_bert_zoo.errors import ConfigError
-from keras_bert_zoo.layers import Block, Embeddings, Grid, Pooler, SelfAttention, ToGrid
+from keras_bert_zoo.layers import Block, Embeddings, Grid, Norm, Pooler, SelfAttention, ToGrid
 
 MASK = (np.arange(TIME) < np.array([7, 1, 4, 6, 3])[:, None]).astype(np.int32)
 TOKENS = np.random.default_rng(0).normal(size=(BATCH * TIME, HIDDEN)).astype(np.float32)
@@ -16,6 +16,8 @@ IDS = np.random.default_rng(1).integers(0, VOCAB, (BATCH, TIME), dtype=np.int32)
 def make(name):
     return {
         "Embeddings": lambda: Embeddings(VOCAB, HIDDEN, POSITIONS, TYPES, 1e-5, 0.3, 0.4, name="e"),
+        "Norm": lambda: Norm(epsilon=1e-3, name="n"),
+        "FusedAttention": lambda: SelfAttention(HIDDEN, HEADS, 0.3, 0.4, fused=True, name="a"),
         "SelfAttention": lambda: SelfAttention(HIDDEN, HEADS, 0.3, 0.4, name="a"),
         "Block": lambda: Block(HIDDEN, HEADS, INNER, "relu", 1e-5, 0.2, 0.3, 0.4, name="b"),
         "Grid": lambda: Grid("packed", name="g"),
@@ -29,13 +31,17 @@ def call(layer):
     if isinstance(layer, Embeddings):
         return layer(IDS, IDS % TYPES, grid)
     if isinstance(layer, Grid):
-        return layer(MASK)["bias"]
+        return layer(MASK)["places"]
+    if isinstance(layer, Norm):
+        return layer(TOKENS)
     if isinstance(layer, Pooler):
         return layer(TOKENS.reshape(BATCH, TIME, HIDDEN))
     return layer(TOKENS, grid)
 
 
-@pytest.mark.parametrize("name", ["Embeddings", "SelfAttention", "Block", "Grid", "ToGrid", "Pooler"])
+@pytest.mark.parametrize(
+    "name", ["Embeddings", "SelfAttention", "FusedAttention", "Block", "Grid", "ToGrid", "Norm", "Pooler"]
+)
 def test_a_layer_survives_its_config(name):
     layer = make(name)
     before = np.asarray(call(layer))
@@ -57,12 +63,12 @@ def test_a_precision_survives_the_config():
 
 def test_the_grid_hides_padding_and_puts_tokens_back():
     grid = Grid()(MASK)
-    bias = np.asarray(grid["bias"])
+    bias = np.asarray(grid["groups"][0]["bias"])
     assert bias.shape == (BATCH, 1, 1, TIME)
     np.testing.assert_array_equal(bias[:, 0, 0] == 0, MASK == 1)
     assert bias.min() <= -1e9
     np.testing.assert_array_equal(np.asarray(ToGrid()(TOKENS, grid)), TOKENS.reshape(BATCH, TIME, HIDDEN))
-    half = np.asarray(Grid(dtype="float16")(MASK)["bias"])
+    half = np.asarray(Grid(dtype="float16")(MASK)["groups"][0]["bias"])
     assert np.isfinite(half).all()
     assert np.exp(half.min()) == 0
 

@@ -7,8 +7,9 @@ import tensorflow as tf
 import tiny
 
 import keras_bert_zoo as kbz
-from keras_bert_zoo.encoder import with_layout
+from keras_bert_zoo.encoder import serving_copy, with_layout
 from keras_bert_zoo.errors import ConfigError
+from keras_bert_zoo.layers.layout import from_heads, row_groups, to_heads
 
 MASK = np.array([[1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 1, 1], [1, 0, 0, 0, 0, 0], [1, 0, 1, 1, 0, 0]], "int32")
 IDS = np.random.default_rng(1).integers(5, 99, MASK.shape).astype("int32")
@@ -66,6 +67,41 @@ def test_only_the_tokens_there_are_are_computed(packed):
     finally:
         block.inner.call = original
     assert sizes == [MASK.sum()]
+
+
+def test_rows_of_like_length_attend_together():
+    grid = kbz.layers.Grid("packed")(MASK)  # rows of 3, 6, 1 and 3 tokens
+    assert [group["tokens"].shape.as_list() for group in grid["groups"]] == [[1, 6], [2, 3], [1, 1]]
+    assert [np.asarray(group["tokens"]).tolist() for group in grid["groups"]] == [
+        [[3, 4, 5, 6, 7, 8]],
+        [[0, 1, 2], [10, 11, 12]],
+        [[9]],
+    ]
+
+
+def test_tokens_come_back_from_the_heads_as_they_went():
+    lengths = np.array([3, 17, 1, 9, 5, 4])
+    mask = (np.arange(19) < lengths[:, None]).astype("int32")
+    grid = kbz.layers.Grid("packed")(mask)
+    x = np.arange(lengths.sum() * 10, dtype="float32").reshape(-1, 10)  # [N,D]
+    rows = [to_heads(x, grid, group, 5) for group in row_groups(grid)]
+    assert len(rows) == 3
+    assert all(row.shape[1] == 5 and row.shape[3] == 2 for row in rows)
+    np.testing.assert_array_equal(from_heads(rows, grid), x)
+
+
+def test_a_serving_copy_answers_alike(padded):
+    want = padded(INPUTS)
+    for dtype, tolerance in (("float32", 1e-5), ("bfloat16", 0.1)):
+        copy = serving_copy(padded, dtype)
+        assert {weight.dtype for weight in copy.trainable_variables} == {dtype}
+        assert not {id(w) for w in copy.variables} & {id(w) for w in padded.variables}
+        assert copy.get_layer("block_1").attention.query_key_value.kernel.shape == (12, 36)
+        got = copy(INPUTS)
+        np.testing.assert_allclose(np.float32(got["pooled_output"]), want["pooled_output"], atol=tolerance)
+        real = MASK[..., None]
+        ours, theirs = np.float32(got["sequence_output"]), np.float32(want["sequence_output"])
+        np.testing.assert_allclose(ours * real, theirs * real, atol=tolerance)
 
 
 def test_odd_batches(packed, padded):

@@ -1,0 +1,53 @@
+"""The model as an export holds it: packed, in one precision, each weight once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_bert_zoo.encoder import INPUTS, serving_copy
+from keras_bert_zoo.errors import ExportError
+
+DTYPES = ("float32", "bfloat16")
+# Which weights are constants of the graph.  TensorFlow's CPU kernels lay constant dense weights out once, in the order
+# the processor likes.  In bfloat16 that saves a tenth of the time; in float32 the order depends on the number of
+# tokens, and a single text after a batch takes twice as long.  Measured: benchmarks/RESULTS.md.
+CONSTANTS = {"float32": (), "bfloat16": ("kernel", "bias")}
+# A graph is written as one protocol buffer, which must stay below 2 GiB.
+LARGEST_GRAPH = 1_500 * 2**20
+
+
+class Frozen(tf.Module):
+    """A task model to be exported: called with the int32 [B,T] inputs by name, it gives float32 logits.
+
+    `dtype` is "float32" or "bfloat16", which halves the bytes and the time where the processor knows it.  Weights
+    that are no constants, embedding tables among them, are variables: each weight is held once.
+    Raises: ExportError on another dtype.
+    """
+
+    def __init__(self, model: keras.Model, dtype: str = "float32") -> None:
+        super().__init__(name="frozen")
+        if dtype not in DTYPES:
+            raise ExportError(f"dtype is {dtype!r}, an export can have {' or '.join(DTYPES)}.")
+        served = serving_copy(model, dtype)
+        weights = served.trainable_variables
+        frozen = [weight for weight in weights if weight.name in CONSTANTS[dtype]]
+        if sum(weight.value.shape.num_elements() * weight.value.dtype.size for weight in frozen) > LARGEST_GRAPH:
+            frozen = []
+        names = {weight.path for weight in frozen}
+        self.weights = [weight.value for weight in weights if weight.path not in names]
+        values = [weight.numpy() for weight in frozen]
+
+        def logits(inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+            constants = map(tf.constant, values)
+            with keras.StatelessScope(state_mapping=list(zip(frozen, constants, strict=True))):
+                return tf.cast(served(inputs, training=False), tf.float32)
+
+        # One concrete function, called by every signature: traced twice, the constants would be stored twice.
+        ids = {name: tf.TensorSpec([None, None], tf.int32, name=name) for name in INPUTS}
+        self._logits: Any = tf.function(logits).get_concrete_function(ids)
+
+    def __call__(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+        return self._logits(inputs)

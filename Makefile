@@ -30,11 +30,10 @@ test-transformers: $(VENV)/.test
 	$(PIP) $(TORCH) transformers
 	$(VENV)/bin/pytest -q -m transformers tests
 
-# Beside KerasHub, in one run; benchmarks/README.md.
+# Beside every peer there is, in one run; benchmarks/README.md.
 benchmark: $(VENV)/.base
-	$(PIP) -e '.[peers]'
-	$(VENV)/bin/python benchmarks/serving.py
-	$(VENV)/bin/python benchmarks/finetuning.py
+	$(PIP) -e '.[peers,garden]'
+	$(VENV)/bin/kbz benchmark $(ARGS)
 
 dist: $(VENV)/.test
 	rm -rf dist

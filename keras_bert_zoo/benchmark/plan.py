@@ -89,6 +89,11 @@ class Setup:
         return Path(self.folder) / "model"
 
     @property
+    def length(self) -> int:
+        """The limit in tokens that the classifier's texts are cut to."""
+        return int(json.loads((self.model / "zoo.json").read_text(encoding="utf-8"))["max_length"])
+
+    @property
     def onnx(self) -> Path:
         """The same classifier as an ONNX file."""
         return Path(self.folder) / "model.onnx"

@@ -20,11 +20,11 @@ ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow", "HF_H
 class Worker:
     """A running contender.  Every reply is a dict; {"failed": why} when the worker could not do it or is no more."""
 
-    def __init__(self, name: str, setup: Path, log: Path) -> None:
-        self.name, self.log = name, log
+    def __init__(self, module: str, setup: Path, log: Path) -> None:
+        self.log = log
         with log.open("wb") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "keras_bert_zoo.benchmark.worker", name, str(setup)],
+                [sys.executable, "-m", "keras_bert_zoo.benchmark.worker", module, str(setup)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -33,27 +33,31 @@ class Worker:
                 start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends its workers
             )
         self._rest = b""
+        self._failure: str | None = None  # why it is no more
 
     def tell(self, **order: Any) -> None:
         """Give an order and do not wait: `hear` brings the reply."""
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # it ended: hear tells why
-            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        if self._failure is None:
+            with suppress(BrokenPipeError):  # it ended: hear tells why
+                self._process.stdin.write(json.dumps(order).encode() + b"\n")
 
     def hear(self, patience: float = PATIENCE) -> dict[str, Any]:
         """Return the reply to the last order."""
         assert self._process.stdout is not None
         until = time.monotonic() + patience
-        while b"\n" not in self._rest:
+        while self._failure is None and b"\n" not in self._rest:
             ready, _, _ = select.select([self._process.stdout], [], [], max(until - time.monotonic(), 0))
             if not ready:
-                self.end()
-                return {"failed": f"no reply within {patience:.0f} seconds"}
+                self._give_up(f"no reply within {patience:g} seconds")
+                break
             piece = os.read(self._process.stdout.fileno(), 1 << 16)
             if not piece:
-                code = self._process.wait()
-                return {"failed": self._last_words() or f"the process ended with code {code}"}
+                code = self._process.wait()  # 1 after an error of Python's, whose last line tells all
+                self._give_up(self._last_words() if code == 1 else f"the process ended with code {code}")
             self._rest += piece
+        if self._failure is not None:
+            return {"failed": self._failure}
         line, self._rest = self._rest.split(b"\n", 1)
         return dict(json.loads(line))
 
@@ -70,6 +74,10 @@ class Worker:
             if stream is not None:
                 stream.close()
 
+    def _give_up(self, why: str) -> None:
+        self._failure = why
+        self.end()
+
     def _last_words(self) -> str:
         lines = [line for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-        return lines[-1].strip() if lines else ""
+        return lines[-1].strip() if lines else "the process ended with code 1"

@@ -1,6 +1,6 @@
 """A contender in a process of its own, so that no thread pool disturbs another's and a broken peer breaks alone.
 
-    python -m keras_bert_zoo.benchmark.worker NAME SETUP
+    python -m keras_bert_zoo.benchmark.worker MODULE SETUP
 
 It reads one JSON object a line on standard input, works, and answers one JSON object a line on standard output:
 
@@ -23,7 +23,6 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from keras_bert_zoo.benchmark.contenders import CONTENDERS
 from keras_bert_zoo.benchmark.plan import Setup
 from keras_bert_zoo.benchmark.ways import Way
 from keras_bert_zoo.errors import ZooError
@@ -68,8 +67,8 @@ def main() -> None:
     """Serve until standard input ends."""
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a library prints is no reply
-    name, setup = sys.argv[1:]
-    server = Server(import_module(CONTENDERS[name].module), Setup.read(setup))
+    module, setup = sys.argv[1:]
+    server = Server(import_module(module), Setup.read(setup))
     for line in sys.stdin:
         order = json.loads(line)
         try:

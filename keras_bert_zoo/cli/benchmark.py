@@ -70,6 +70,8 @@ def command(
     """
     if no_peers and peers:
         raise click.UsageError("Give --peers or --no-peers, not both.")
+    if no_peers and picture:
+        raise click.UsageError("A picture shows ratios to peers: leave out --no-peers or --picture.")
     fetched(source)
     with working("benchmark") as say:
         from keras_bert_zoo.benchmark.run import benchmark

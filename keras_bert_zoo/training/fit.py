@@ -85,10 +85,9 @@ def fit(
     steps = settings.epochs * int(rows.cardinality())
     warmup = int(settings.warmup * steps)
     optimizer = adamw(settings.learning_rate, steps=steps, warmup=warmup, weight_decay=settings.weight_decay)
-    model.compile(optimizer, head.loss(), metrics=head.metrics())
     trained = laid_out(model, settings.layout)
-    if trained is not model:
-        trained.compile(optimizer, head.loss(), metrics=head.metrics())
+    for each in (model, trained) if trained is not model else (model,):
+        each.compile(optimizer, head.loss(), metrics=head.metrics(), steps_per_execution=_steps_a_call(each))
     best = _BestEpoch(head, tokenizer, validation, settings)
     trained.fit(
         rows,
@@ -99,6 +98,12 @@ def fit(
     )
     best.restore()
     return History(best.epochs, best.best)
+
+
+def _steps_a_call(model: keras.Model) -> int:
+    """Return how many steps run in one call: between calls, and only there, figures are read and the bar moves on."""
+    alone = keras.backend.backend() == "tensorflow" and model.distribute_strategy.num_replicas_in_sync == 1
+    return 8 if alone else 1  # 5 to 10 % quicker than 1, 16 is no better: benchmarks/training.py
 
 
 class _BestEpoch(keras.callbacks.Callback):

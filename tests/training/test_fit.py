@@ -32,6 +32,19 @@ def test_it_learns_and_the_same_seed_gives_the_same_numbers():
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_several_steps_a_call_change_no_number(monkeypatch):
+    settings = Settings(epochs=2, learning_rate=5e-3, **SMALL)  # 12 steps an epoch: one call of 8, one of 4
+    bundle, told = _fit(settings)
+    assert bundle.model.steps_per_execution == 8
+    assert int(bundle.model.optimizer.iterations) == 24
+    monkeypatch.setattr(fit_module, "_steps_a_call", lambda model: 1)
+    single, want = _fit(settings)
+    for name, value in want.epochs[1].items():
+        assert told.epochs[1][name] == pytest.approx(value, rel=1e-5), name
+    for ours, theirs in zip(bundle.model.get_weights(), single.model.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
 def test_figures_are_in_every_epoch_and_the_best_weights_are_kept(monkeypatch):
     seen = iter([0.4, 0.9, 0.9, 0.1])
     kept = []

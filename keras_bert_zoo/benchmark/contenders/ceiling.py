@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import tensorflow as tf
 
 from keras_bert_zoo.benchmark.contenders import BIG
@@ -9,7 +11,7 @@ from keras_bert_zoo.benchmark.plan import Setup
 from keras_bert_zoo.benchmark.ways import ENCODER, Took, Turn, Way, seconds
 
 DTYPES = {"fp32": tf.float32, "bf16": tf.bfloat16}
-CALLS = 3
+WORK, MOST = 250, 50  # GFLOP a turn, about; and products, where they are small
 
 
 def encoder(setup: Setup) -> list[Way]:
@@ -30,8 +32,8 @@ def encoder(setup: Setup) -> list[Way]:
 
 def _way(name: str, precision: str, settings: str, sizes: list[tuple[int, int, int]], dtype: tf.DType) -> Way:
     pairs = [(tf.cast(tf.random.normal((n, k)), dtype), tf.cast(tf.random.normal((k, m)), dtype)) for n, k, m in sizes]
-    calls = CALLS * max(1, round(5 / len(pairs) / sum(2 * n * k * m / 1e9 for n, k, m in sizes)))
-    work = calls * sum(2 * n * k * m for n, k, m in sizes) / 1e9
+    once = sum(2 * n * k * m for n, k, m in sizes) / 1e9
+    calls = min(math.ceil(WORK / once), MOST)
 
     def multiply() -> None:
         for _ in range(calls):
@@ -39,7 +41,7 @@ def _way(name: str, precision: str, settings: str, sizes: list[tuple[int, int, i
                 tf.matmul(left, right)
 
     def turn() -> Took:
-        return Took(seconds(multiply), work)
+        return Took(seconds(multiply), calls * once)
 
     turns: dict[str, Turn] = {ENCODER: turn}
     return Way(name, precision, settings, turns)

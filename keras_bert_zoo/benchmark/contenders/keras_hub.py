@@ -24,6 +24,7 @@ from keras_bert_zoo.benchmark.ways import (
     serving_turns,
     tokenizer_turns,
 )
+from keras_bert_zoo.text.settings import read_settings
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16"}
 LENGTHS = (64, 128)  # that training pads to
@@ -65,7 +66,7 @@ def training(setup: Setup) -> list[Way]:
 
 def _tokenizer(setup: Setup) -> Any:
     tokens = (setup.model / "vocab.txt").read_text(encoding="utf-8").splitlines()
-    return keras_hub.models.BertTokenizer(tokens, lowercase=True)
+    return keras_hub.models.BertTokenizer(tokens, lowercase=read_settings(setup.model)["lower"])
 
 
 def _classifier(setup: Setup, dtype: str) -> Any:
@@ -103,7 +104,7 @@ def _padded(setup: Setup) -> Way:
     turns: dict[str, Turn] = {}
     lengths = {}
     for workload, texts in ((SHORT, setup.workloads["short"]), (MIXED, setup.workloads["mixed"])):
-        longest = min(int(tf.reduce_max(cut(tf.constant(texts)).row_lengths())) + 2, setup.plan.max_length)
+        longest = min(int(tf.reduce_max(cut(tf.constant(texts)).row_lengths())) + 2, setup.length)
         length = lengths[workload] = 1 << (longest - 1).bit_length()
         preprocessor = keras_hub.models.BertTextClassifierPreprocessor(cut, sequence_length=length)
         turns[workload] = serving_turns(setup, _whole_graph(preprocessor, made))[workload]
@@ -122,7 +123,7 @@ def _whole_graph(preprocessor: Any, made: Any) -> Callable[[list[str]], np.ndarr
 def _dynamic(setup: Setup, section: str, name: str) -> Way:
     """Its tokenizer and its model, padded to the batch's longest by hand."""
     made, cut = _classifier(setup, DTYPES[name]), _tokenizer(setup)
-    room = setup.plan.max_length - 2
+    room = setup.length - 2
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def function(texts: tf.Tensor) -> tf.Tensor:

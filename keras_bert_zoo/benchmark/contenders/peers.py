@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_bert_zoo.benchmark.plan import Setup
+from keras_bert_zoo.text.settings import read_settings
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 TOKENIZING = "tokenizers encode_batch_fast, padded to the batch's longest"
@@ -21,13 +22,17 @@ class Tokenizing:
 
         with (setup.model / "vocab.txt").open(encoding="utf-8") as lines:
             numbers = {line.rstrip("\n"): i for i, line in enumerate(lines)}
-        self.tokenizer = tokenizers.Tokenizer(models.WordPiece(numbers, unk_token="[UNK]"))
-        self.tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+        told = read_settings(setup.model)  # ours: nothing is left out
+        special = told["special_tokens"]
+        self.tokenizer = tokenizers.Tokenizer(models.WordPiece(numbers, unk_token=special["unk"]))
+        self.tokenizer.normalizer = normalizers.BertNormalizer(
+            lowercase=told["lower"], strip_accents=told["strip_accents"], handle_chinese_chars=told["split_cjk"]
+        )
         self.tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        ends = [(token, numbers[token]) for token in ("[SEP]", "[CLS]")]
-        self.tokenizer.post_processor = processors.BertProcessing(*ends)
-        self.tokenizer.enable_truncation(setup.plan.max_length)
-        self.tokenizer.enable_padding(pad_id=numbers["[PAD]"])
+        ends = (special[role] for role in ("sep", "cls"))
+        self.tokenizer.post_processor = processors.BertProcessing(*((token, numbers[token]) for token in ends))
+        self.tokenizer.enable_truncation(setup.length)
+        self.tokenizer.enable_padding(pad_id=numbers[special["pad"]])
 
     def __call__(self, texts: list[str]) -> dict[str, Any]:
         encoded = self.tokenizer.encode_batch_fast(texts)

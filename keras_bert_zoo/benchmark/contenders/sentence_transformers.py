@@ -21,9 +21,7 @@ def serving(setup: Setup) -> list[Way]:
 
 def _way(setup: Setup, name: str) -> Way:
     torch.set_num_threads(setup.threads)
-    encoder = models.Transformer(
-        str(setup.model), max_seq_length=setup.plan.max_length, model_args={"dtype": DTYPES[name]}
-    )
+    encoder = models.Transformer(str(setup.model), max_seq_length=setup.length, model_args={"dtype": DTYPES[name]})
     made = sentence_transformers.SentenceTransformer(
         modules=[encoder, models.Pooling(encoder.get_word_embedding_dimension())], device="cpu"
     )

@@ -81,7 +81,11 @@ def main(
 
     with tempfile.TemporaryDirectory() as folder:
         waited, kinds = _profiled(lambda: model.fit(few, verbose=0), Path(folder))
-    click.echo(f"Under the profiler, {steps} steps: waited {waited / steps * 1e3:.2f} ms a step for the next batch.")
+    first, *later = (seconds * 1e3 for seconds in waited)
+    click.echo(
+        f"Under the profiler fit waited {first:.2f} ms for its first batch, then {statistics.median(later):.2f} a step"
+    )
+    click.echo(f"({max(later):.2f} at most).")
     click.echo("Operations, ms a step summed over the threads that ran them:")
     total = sum(kinds.values())
     for name, seconds in kinds.most_common(16):
@@ -116,8 +120,8 @@ def _seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
-def _profiled(call: Callable[[], object], folder: Path) -> tuple[float, collections.Counter[str]]:
-    """Seconds spent waiting for input during the call, and those of each kind of operation that ran on the CPU."""
+def _profiled(call: Callable[[], object], folder: Path) -> tuple[list[float], collections.Counter[str]]:
+    """Seconds waited for each batch during the call, and seconds of each kind of operation that ran on the CPU."""
     import tensorflow as tf
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
@@ -126,7 +130,7 @@ def _profiled(call: Callable[[], object], folder: Path) -> tuple[float, collecti
     space = xplane_pb2.XSpace()
     (file,) = folder.rglob("*.xplane.pb")
     space.ParseFromString(file.read_bytes())
-    waited, kinds = 0.0, collections.Counter[str]()
+    waited, kinds = [], collections.Counter[str]()
     for plane in space.planes:
         if plane.name != "/host:CPU":
             continue
@@ -134,7 +138,7 @@ def _profiled(call: Callable[[], object], folder: Path) -> tuple[float, collecti
         for line in plane.lines:
             for event in line.events:
                 name = names[event.metadata_id]
-                waited += event.duration_ps / 1e12 if name == WAIT else 0.0
+                waited += [event.duration_ps / 1e12] if name == WAIT else []
                 where, _, kind = name.rpartition(":")  # an operation is told as "where/it/stands:Kind"
                 if "/" in where and kind.isidentifier():
                     kinds[kind.removeprefix("_")] += event.duration_ps / 1e12

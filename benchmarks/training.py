@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from peer import LABELS, PRESET, read_rows
 
 import keras_bert_zoo as kbz
+from keras_bert_zoo.benchmark.texts import dataset_texts, read_labelled
 
+PRESET, LABELS = "minilm_l6_h384_uncased", ("negative", "positive")
 WAIT = "IteratorGetNextOp::DoCompute"  # what TensorFlow's profiler calls a step's wait for its batch
 
 
@@ -45,7 +46,8 @@ def main(
     from keras_bert_zoo.encoder import with_layout
 
     keras.utils.set_random_seed(0)
-    texts, labels = read_rows(file, "train")
+    texts, numbers = read_labelled(file) if file else dataset_texts()[1]
+    labels = [LABELS[number] for number in numbers]
     bundle = kbz.load(PRESET, encoder_only=True, dtype=dtype).attach(kbz.heads.Classification(LABELS))
     head = bundle.head
     table = kbz.data.Table.from_lists(texts, labels)

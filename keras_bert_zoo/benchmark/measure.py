@@ -14,7 +14,7 @@ from typing import Any
 from keras_bert_zoo.benchmark.contenders import BIG, CEILING, CONTENDERS, OURS
 from keras_bert_zoo.benchmark.machine import Watch, machine, versions
 from keras_bert_zoo.benchmark.plan import Setup
-from keras_bert_zoo.benchmark.process import Worker
+from keras_bert_zoo.benchmark.process import Crew, Worker
 from keras_bert_zoo.benchmark.report import SECTIONS, Missing, Report, Row
 from keras_bert_zoo.benchmark.turns import Spread, ratios, spread, take_turns
 from keras_bert_zoo.errors import ConfigError
@@ -60,10 +60,11 @@ def measure(
     for name in here:
         if set(CONTENDERS[name].makes) & set(sections):
             say(f"{CONTENDERS[name].title}: writing what the others need")
-            made = _make(name, setup, path)
+            made = _make(name, path)
             tokens.update(made if name == OURS else {})
     for section in sections:
-        with _Section(section, setup, path, say) as run:
+        with Crew(path) as crew:
+            run = _Section(section, setup, crew, say)
             run.prepare([name for name in here if section in CONTENDERS[name].sections])
             rows += run.measure()
             missing += run.missing
@@ -79,39 +80,28 @@ def measure(
     )
 
 
-def _make(name: str, setup: Setup, path: Path) -> dict[str, Any]:
-    worker = Worker(CONTENDERS[name].module, path, Path(setup.folder) / f"{name}_make.log")
-    try:
-        reply = worker.ask(do="make")
-    finally:
-        worker.end()
+def _make(name: str, path: Path) -> dict[str, Any]:
+    with Crew(path) as crew:
+        reply = crew.start(CONTENDERS[name].module, f"{name}_make").ask(do="make")
     if "failed" in reply and name == OURS:
         raise ConfigError(f"keras-bert-zoo: the model could not be made: {reply['failed']}")
     return dict(reply.get("facts", {}))  # what a peer could not make is missed, and told, where it is needed
 
 
 class _Section:
-    """One section's workers, from start to end."""
+    """One section: its workers, their ways, and what became of them."""
 
-    def __init__(self, section: str, setup: Setup, path: Path, say: Say) -> None:
-        self.section, self.setup, self.path, self.say = section, setup, path, say
+    def __init__(self, section: str, setup: Setup, crew: Crew, say: Say) -> None:
+        self.section, self.setup, self.crew, self.say = section, setup, crew, say
         self.workers: dict[str, Worker] = {}
         self.ways: dict[Side, dict[str, Any]] = {}
         self.differences: dict[Side, float] = {}
         self.missing: list[Missing] = []
 
-    def __enter__(self) -> _Section:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for worker in self.workers.values():
-            worker.end()
-
     def prepare(self, names: Sequence[str]) -> None:
         """Start the workers, let them load their models, and compare their answers."""
         for name in names:
-            log = Path(self.setup.folder) / f"{name}_{self.section}.log"
-            self.workers[name] = Worker(CONTENDERS[name].module, self.path, log)
+            self.workers[name] = self.crew.start(CONTENDERS[name].module, f"{name}_{self.section}")
             self.workers[name].tell(do="prepare", section=self.section)
         for name in names:
             self.say(f"{self.section}: {CONTENDERS[name].title} gets ready")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -22,6 +23,8 @@ class Worker:
 
     def __init__(self, module: str, setup: Path, log: Path) -> None:
         self.log = log
+        self._rest = b""
+        self._failure: str | None = None  # why it is no more
         with log.open("wb") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "keras_bert_zoo.benchmark.worker", module, str(setup)],
@@ -32,8 +35,6 @@ class Worker:
                 bufsize=0,
                 start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends its workers
             )
-        self._rest = b""
-        self._failure: str | None = None  # why it is no more
 
     def tell(self, **order: Any) -> None:
         """Give an order and do not wait: `hear` brings the reply."""
@@ -81,3 +82,28 @@ class Worker:
     def _last_words(self) -> str:
         lines = [line for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
         return lines[-1].strip() if lines else "the process ended with code 1"
+
+
+class Crew:
+    """Starts workers and ends them all with its block, whatever happens in it."""
+
+    def __init__(self, setup: Path) -> None:
+        self.setup = setup
+        self._workers: list[Worker] = []
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for worker in self._workers:
+            worker.end()
+
+    def start(self, module: str, log: str) -> Worker:
+        """Start a worker whose words go to a file of that name beside the setup."""
+        # Ctrl-C waits until the new process is on the list.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._workers.append(Worker(module, self.setup, self.setup.with_name(f"{log}.log")))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return self._workers[-1]

@@ -11,7 +11,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-import keras_bert_zoo as kbz
 from keras_bert_zoo.benchmark.contenders.tensorflow_peers import fit_turn, timed_calls
 from keras_bert_zoo.benchmark.plan import Setup, gigaflop
 from keras_bert_zoo.benchmark.ways import (
@@ -24,9 +23,14 @@ from keras_bert_zoo.benchmark.ways import (
     tokenizer_turns,
 )
 from keras_bert_zoo.bundle import load, save
+from keras_bert_zoo.config import BertConfig
+from keras_bert_zoo.data.tables import Table
+from keras_bert_zoo.encoder import build_encoder
+from keras_bert_zoo.heads.classification import Classification
 from keras_bert_zoo.serving.saved_model import export_bundle
 from keras_bert_zoo.text.tokenizer import Tokenizer
 from keras_bert_zoo.training.layouts import laid_out
+from keras_bert_zoo.training.optimizer import adamw
 
 LENGTH = 128  # that training cuts texts to
 LABELS = ("negative", "positive")
@@ -39,7 +43,7 @@ def make(setup: Setup) -> dict[str, Any]:
     Returns how many tokens the texts have: mean and longest by workload.
     """
     keras.utils.set_random_seed(setup.plan.seed)
-    bundle = load(setup.source, encoder_only=True).attach(kbz.heads.Classification(LABELS))
+    bundle = load(setup.source, encoder_only=True).attach(Classification(LABELS))
     length = min(setup.plan.max_length, bundle.config.max_position_embeddings)
     bundle = dataclasses.replace(bundle, max_length=length)
     assert bundle.model is not None
@@ -77,7 +81,7 @@ def encoder(setup: Setup) -> list[Way]:
 
 def _encoder(setup: Setup, name: str) -> Way:
     config, (batch, length) = setup.plan.encoder, setup.plan.grid
-    model = kbz.build_encoder(kbz.BertConfig(**config), dtype=DTYPES[name])
+    model = build_encoder(BertConfig.from_dict(config), dtype=DTYPES[name])
     ones = tf.ones([batch, length], tf.int32)
     inputs = {"input_word_ids": ones, "input_mask": ones, "input_type_ids": 0 * ones}
     forward = tf.function(lambda inputs: model(inputs, training=False)["sequence_output"])
@@ -87,7 +91,7 @@ def _encoder(setup: Setup, name: str) -> Way:
 
 def training(setup: Setup) -> list[Way]:
     """`fit` on batches by length, as `kbz train` does it."""
-    return [_training(setup, name, dtype) for name, dtype in {"fp32": "float32", "bf16": "mixed_bfloat16"}.items()]
+    return [_training(setup, name, {"bf16": "mixed_bfloat16"}.get(name, dtype)) for name, dtype in DTYPES.items()]
 
 
 def _training(setup: Setup, name: str, dtype: str) -> Way:
@@ -95,12 +99,12 @@ def _training(setup: Setup, name: str, dtype: str) -> Way:
     head = bundle.head
     assert head is not None
     texts, labels = setup.rows
-    table = kbz.data.Table.from_lists(texts, [LABELS[label] for label in labels])
+    table = Table.from_lists(texts, [LABELS[label] for label in labels])
     length = min(LENGTH, bundle.max_length)
     size = setup.plan.batch_size
     rows = table.batches(head, bundle.tokenizer, size, length=length, shuffle=True, drop_remainder=True)
     model = laid_out(bundle.model, "auto")
-    optimizer = kbz.adamw(5e-5, steps=10_000, warmup=1_000)
+    optimizer = adamw(5e-5, steps=10_000, warmup=1_000)
     model.compile(optimizer, head.loss(), metrics=head.metrics())
     settings = f"fit on Table.batches by length, kbz.adamw, layout auto, {dtype}"
     return Way(name, name, settings, {TRAINING: fit_turn(model, rows, size)})

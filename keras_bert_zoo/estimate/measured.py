@@ -37,6 +37,6 @@ class Kept:
     back: float
 
 
-FORWARD = Law(block=9.7e-4, flop=5.6e-12, element=5.6e-11, score=4.0e-10, weight=0.0)
-TRAINING = Law(block=6.9e-3, flop=6.8e-12, element=7.7e-9, score=1.4e-9, weight=6.9e-10)
-KEPT = Kept(hidden=13.6, inner=4.33, score=2.42, back=1.5)
+FORWARD = Law(block=0.00129, flop=5.91e-12, element=3.64e-10, score=4.03e-10, weight=0.0)
+TRAINING = Law(block=0.00308, flop=5.65e-12, element=3.92e-09, score=7.63e-09, weight=1.89e-09)
+KEPT = Kept(hidden=12.9, inner=4.23, score=1.95, back=1.67)

@@ -27,10 +27,10 @@ class Plan:
     """
 
     repeats: int = 5
-    texts: int = 384
-    mixed: int = 192
+    texts: int = 256
+    mixed: int = 128
     lines: int = 4096
-    rows: int = 384
+    rows: int = 256
     calls: int = 40
     batch_size: int = 32
     max_length: int = 256

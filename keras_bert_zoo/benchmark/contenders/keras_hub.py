@@ -104,7 +104,7 @@ def _padded(setup: Setup) -> Way:
     turns: dict[str, Turn] = {}
     lengths = {}
     for workload, texts in ((SHORT, setup.workloads["short"]), (MIXED, setup.workloads["mixed"])):
-        longest = min(int(tf.reduce_max(cut(tf.constant(texts)).row_lengths())) + 2, setup.length)
+        longest = min(max(len(row) for row in cut(texts)) + 2, setup.length)
         length = lengths[workload] = 1 << (longest - 1).bit_length()
         preprocessor = keras_hub.models.BertTextClassifierPreprocessor(cut, sequence_length=length)
         turns[workload] = serving_turns(setup, _whole_graph(preprocessor, made))[workload]

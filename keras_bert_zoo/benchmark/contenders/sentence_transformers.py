@@ -9,13 +9,13 @@ import torch
 from sentence_transformers import models
 
 from keras_bert_zoo.benchmark.plan import Setup
-from keras_bert_zoo.benchmark.ways import Way, serving_turns
+from keras_bert_zoo.benchmark.ways import MIXED_SORTED, SHORT_SORTED, Way, serving_turns
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def serving(setup: Setup) -> list[Way]:
-    """Strings to mean-pooled embeddings, a batch a call as they come, a whole list a call for the sorted ones."""
+    """Strings to mean-pooled embeddings, a whole list a call, which it sorts: the workloads that are sorted."""
     return [_way(setup, name) for name in DTYPES]
 
 
@@ -30,4 +30,5 @@ def _way(setup: Setup, name: str) -> Way:
         return made.encode(texts, batch_size=setup.plan.batch_size, show_progress_bar=False)
 
     settings = f"SentenceTransformer.encode, embeddings instead of probabilities; {setup.threads} threads"
-    return Way(name, name, settings, serving_turns(setup, encode, whole_list=encode))
+    turns = serving_turns(setup, encode, whole_list=encode)
+    return Way(name, name, settings, {workload: turns[workload] for workload in (SHORT_SORTED, MIXED_SORTED)})

@@ -124,52 +124,17 @@ def predicted(point: Point) -> float:
 
 
 def build(point: Point) -> tuple[Any, Any]:
-    """Return the encoder, and a classifier on it that is ready to train."""
+    """Return the encoder, and a model that trains all of it: a classifier that runs every block for every token."""
+    import keras
+
     import keras_bert_zoo as kbz
+    from keras_bert_zoo.training.model import TaskModel
 
     encoder = kbz.build_encoder(point.config)
-    head = kbz.heads.Classification(["negative", "positive"])
-    model = head.attach(encoder)
-    model = rematerialized(model) if point.rematerialize else model
-    model.compile(kbz.adamw(1e-5, steps=1000), head.loss())
+    model = TaskModel(encoder.input, keras.layers.Dense(2, name="head_logits")(encoder.output["pooled_output"]))
+    model = kbz.rematerialize(model) if point.rematerialize else model
+    model.compile(kbz.adamw(1e-5, steps=1000), kbz.heads.Classification(["negative", "positive"]).loss())
     return encoder, model
-
-
-def rematerialized(model: Any) -> Any:
-    """Return a model that shares all layers of `model`, but whose blocks run again in the backward pass."""
-    import keras
-    from keras import ops
-
-    from keras_bert_zoo.layers import Block
-
-    class Again(keras.layers.Layer):
-        def __init__(self, block: Any, **options: Any) -> None:
-            super().__init__(**options)
-            self.block = block
-            self.built = True
-
-        def call(self, x: Any, grid: Any, training: bool | None = None) -> Any:
-            seeds = [(seed, ops.copy(seed.value)) for seed in self.block.non_trainable_variables]
-            ends: list[list[Any]] = []
-
-            def run(x: Any) -> Any:  # the same seeds both times, or the dropouts would differ
-                with keras.StatelessScope(state_mapping=seeds) as scope:
-                    y = self.block(x, grid, training=training)
-                ends.append([scope.get_current_value(seed) for seed, _ in seeds])
-                return y
-
-            y = keras.remat(run)(x)
-            for (seed, _), end in zip(seeds, ends[0], strict=True):
-                seed.assign(end)
-            return ops.reshape(y, ops.shape(x))  # or a packed grid would send back a sparse gradient
-
-        def compute_output_spec(self, x: Any, grid: Any, training: bool | None = None) -> Any:
-            return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
-
-    def shared(layer: Any) -> Any:
-        return Again(layer, name=layer.name) if isinstance(layer, Block) else layer
-
-    return keras.models.clone_model(model, clone_function=shared)
 
 
 def examples(rows: int, length: int) -> tuple[dict[str, Any], Any]:

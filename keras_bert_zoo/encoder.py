@@ -65,6 +65,21 @@ def build_encoder(config: BertConfig, *, layout: str = "padded", dtype: str | No
     return keras.Model(dict(zip(INPUTS, (word_ids, mask, type_ids), strict=True)), outputs, name="bert")
 
 
+def first_output(encoder: keras.Model) -> Any:
+    """Run an encoder's layers for the first token of each row, all that a pooler reads: symbolic [B,1,D].
+
+    The same numbers as `sequence_output[:, :1]`, but the last block works on B tokens instead of N.
+    """
+    layer = encoder.get_layer
+    word_ids, mask, type_ids = (encoder.input[name] for name in INPUTS)
+    grid = layer("grid")(mask)
+    x = layer("embeddings")(word_ids, type_ids, grid)  # [N,D]
+    *blocks, last = [each for each in encoder.layers if isinstance(each, Block)]
+    for block in blocks:
+        x = block(x, grid)  # [N,D]
+    return last(x, grid, first_only=True)
+
+
 def with_layout(model: keras.Model, layout: str) -> keras.Model:
     """Return an encoder or task model that shares all layers of `model` but lays out tokens otherwise.
 

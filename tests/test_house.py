@@ -15,7 +15,7 @@ FLOORS = [
     {"_version", "errors"},
     {"config", "files"},
     {"layers", "text", "data", "weights", "zoo", "estimate"},
-    {"encoder", "training"},
+    {"encoder", "rematerialize", "training"},
     {"heads"},
     {"bundle"},
     {"card", "recipe"},

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import keras
 import numpy as np
 
-from keras_bert_zoo.encoder import encoder_config
+from keras_bert_zoo.encoder import encoder_config, first_output
 from keras_bert_zoo.errors import ConfigError, DataError
 from keras_bert_zoo.layers import Pooler
 from keras_bert_zoo.training.model import TaskModel
@@ -114,16 +114,16 @@ class PooledHead(ABC):
         """
         config = encoder_config(encoder)
         if config.pooler:
-            pooled = encoder.output["pooled_output"]  # [B,D]
+            pooler = encoder.get_layer("pooler")
         elif self.new_pooler:
             pooler = Pooler(config.hidden_size, config.initializer_range, name="pooler", dtype=encoder.dtype_policy)
-            pooled = pooler(encoder.output["sequence_output"])  # [B,D]
         else:
             raise ConfigError(
                 f"{type(self).__name__} reads pooled_output, but this encoder has no pooler (its weights came without"
                 " one). Pass new_pooler=True to train a new one, or load weights that have it."
             )
         init = keras.initializers.TruncatedNormal(stddev=config.initializer_range)
+        pooled = pooler(first_output(encoder))  # [B,D]
         x = keras.layers.Dropout(self.dropout, name="head_dropout")(pooled)
         logits = keras.layers.Dense(self.outputs, kernel_initializer=init, name="head_logits", dtype="float32")(x)
         return TaskModel(encoder.input, logits, name=f"bert_{self.name}")  # [B,C]

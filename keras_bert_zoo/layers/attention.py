@@ -18,8 +18,9 @@ FUSED = "query_key_value"
 class SelfAttention(keras.layers.Layer):
     """Lets every token gather from the real tokens of its row, several heads side by side.
 
-    Call: ([N,D], grid) -> [N,D].  `fused` holds query, key and value as one kernel [D,3·D], for one large product
-    instead of three; `encoder.serving_copy` fuses a trained model.
+    Call: ([N,D], grid) -> [N,D]; with `first_only` [B,D], what the first token of each row gathers, group by group.
+    `fused` holds query, key and value as one kernel [D,3·D], for one large product instead of three;
+    `encoder.serving_copy` fuses a trained model.
     Raises: ConfigError where D cannot be divided by the heads.
     Source: Vaswani et al. 2017, section 3.2; modeling.py attention_layer.
     """
@@ -59,14 +60,18 @@ class SelfAttention(keras.layers.Layer):
         for layer in (*self.projections, self.output_dense):
             layer.build((None, self.hidden_size))
 
-    def call(self, x: Any, grid: dict[str, Any], training: bool | None = None) -> Any:
+    def call(self, x: Any, grid: dict[str, Any], first_only: bool = False, training: bool | None = None) -> Any:
         projected = [dense(x) for dense in self.projections]  # [N,D] three times, or [N,3·D]
         contexts = []
         for group in row_groups(grid):
             q, k, v = self._heads(projected, grid, group)  # [b,H,t,d] each
+            q = q[:, :, :1] if first_only else q  # [b,H,1,d]: t is 1 for all that follows
             scores = ops.matmul(q * self.head_size**-0.5, ops.swapaxes(k, 2, 3))  # [b,H,t,t]
             weights = self.dropout(ops.softmax(scores + group["bias"]), training=training)  # [b,H,t,t]
             contexts.append(ops.matmul(weights, v))  # [b,H,t,d]
+        if first_only:
+            rows = [ops.reshape(context, (-1, self.hidden_size)) for context in contexts]
+            return self.output_dense(ops.concatenate(rows, axis=0))  # [B,D]
         return self.output_dense(from_heads(contexts, grid))  # [N,D]
 
     def _heads(self, projected: list[Any], grid: dict[str, Any], group: dict[str, Any]) -> list[Any]:
@@ -74,7 +79,9 @@ class SelfAttention(keras.layers.Layer):
         rows = [to_heads(each, grid, group, heads) for each in projected]
         return ops.split(rows[0], 3, axis=1) if self.fused else rows
 
-    def compute_output_spec(self, x: Any, grid: dict[str, Any], training: bool | None = None) -> Any:
+    def compute_output_spec(
+        self, x: Any, grid: dict[str, Any], first_only: bool = False, training: bool | None = None
+    ) -> Any:
         return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:

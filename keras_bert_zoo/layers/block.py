@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_bert_zoo.layers.attention import SelfAttention
+from keras_bert_zoo.layers.layout import first_tokens, in_batch_order
 from keras_bert_zoo.layers.norm import Norm
 
 _ACTIVATIONS = {
@@ -24,7 +25,8 @@ _ACTIVATIONS = {
 class Block(keras.layers.Layer):
     """Attention, then a feed-forward net, each added to its input and normalised afterwards.
 
-    Call: ([N,D], grid) -> [N,D].  `hidden_act` is one of `config.ACTIVATIONS`; `fused` see `SelfAttention`.
+    Call: ([N,D], grid) -> [N,D]; with `first_only` [B,1,D], the first token of each row and no work for the others.
+    `hidden_act` is one of `config.ACTIVATIONS`; `fused` see `SelfAttention`.
     Source: Devlin et al. 2019; modeling.py transformer_model.
     """
 
@@ -83,14 +85,19 @@ class Block(keras.layers.Layer):
         self.outer.build((None, self.intermediate_size))
         self.output_norm.build(hidden)
 
-    def call(self, x: Any, grid: dict[str, Any], training: bool | None = None) -> Any:
-        gathered = self.attention(x, grid, training=training)  # [N,D]
+    def call(self, x: Any, grid: dict[str, Any], first_only: bool = False, training: bool | None = None) -> Any:
+        gathered = self.attention(x, grid, first_only=first_only, training=training)  # [N,D]; first_only: N is B
+        x = first_tokens(x, grid) if first_only else x
         x = self.attention_norm(x + self.dropout(gathered, training=training))  # [N,D]
         inner = self.activation(self.inner(x))  # [N,F]
-        return self.output_norm(x + self.dropout(self.outer(inner), training=training))  # [N,D]
+        x = self.output_norm(x + self.dropout(self.outer(inner), training=training))  # [N,D]
+        return ops.expand_dims(in_batch_order(x, grid), 1) if first_only else x
 
-    def compute_output_spec(self, x: Any, grid: dict[str, Any], training: bool | None = None) -> Any:
-        return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
+    def compute_output_spec(
+        self, x: Any, grid: dict[str, Any], first_only: bool = False, training: bool | None = None
+    ) -> Any:
+        shape = (grid["mask"].shape[0], 1, self.hidden_size) if first_only else x.shape
+        return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -138,6 +138,22 @@ def from_heads(rows: Sequence[Any], grid: dict[str, Any]) -> Any:
     return ops.reshape(ops.take(x, pieces, axis=0), (-1, heads * size))
 
 
+def first_tokens(x: Any, grid: dict[str, Any]) -> Any:
+    """Take the first token of every row, group by group: [N,D] -> [B,D]."""
+    if not is_packed(grid):
+        return to_grid(x, grid)[:, 0]
+    return ops.take(x, _firsts(grid), axis=0)
+
+
+def in_batch_order(x: Any, grid: dict[str, Any]) -> Any:
+    """Put rows that lie group by group back in the order of the batch: [B,D] -> [B,D]."""
+    return ops.take(x, ops.argsort(_firsts(grid)), axis=0) if is_packed(grid) else x
+
+
+def _firsts(grid: dict[str, Any]) -> Any:
+    return ops.concatenate([ops.reshape(group["tokens"][:, :1], (-1,)) for group in grid["groups"]])  # [B]
+
+
 @keras.saving.register_keras_serializable("keras_bert_zoo")
 class Grid(keras.layers.Layer):
     """Prepares, once a batch, what the layers need to know about the mask: int [B,T] -> grid.

@@ -9,27 +9,25 @@ import dataclasses
 import functools
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
-import numpy as np
 
 from keras_bert_zoo import heads
 from keras_bert_zoo.config import BertConfig
-from keras_bert_zoo.encoder import INPUTS, build_encoder, encoder_config, with_layout
+from keras_bert_zoo.encoder import build_encoder, encoder_config
 from keras_bert_zoo.errors import ConfigError, DataError, VocabularyError
 from keras_bert_zoo.files import new_folder
 from keras_bert_zoo.text.settings import read_settings
 from keras_bert_zoo.text.tokenizer import Tokenizer
-from keras_bert_zoo.training.evaluation import evaluate, order_by_size
+from keras_bert_zoo.training.answers import Answers
+from keras_bert_zoo.training.evaluation import evaluate
 from keras_bert_zoo.weights import huggingface
 from keras_bert_zoo.zoo import fetch
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from keras_bert_zoo.data.tables import Table
     from keras_bert_zoo.heads.head import Head
     from keras_bert_zoo.training.model import TaskModel
@@ -59,7 +57,7 @@ class Bundle:
         """Return a bundle with another head on the same encoder."""
         return dataclasses.replace(self, head=head, model=head.attach(self.encoder))
 
-    def predict(self, texts: Sequence[str], *, batch_size: int = 32, **more: Sequence[str]) -> list[dict[str, Any]]:
+    def predict(self, texts: Sequence[str], *, batch_size: int = 32, **more: Sequence[Any]) -> list[dict[str, Any]]:
         """Answer each text with the dict the served model gives: `predict(["a"])`, `predict(["a"], text_pair=["b"])`.
 
         Values are strings, numbers and lists.  Raises: ConfigError without a head; DataError on columns that the
@@ -68,20 +66,14 @@ class Bundle:
         head, _ = self._task()
         columns = dict(zip(head.columns, [texts], strict=False), **more)
         check_columns(head, columns)
-        order = order_by_size(*(list(column) for column in columns.values()))  # like lengths together: less padding
-        answers: list[dict[str, Any]] = [{}] * len(order)
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            batch = {name: np.array([column[i] for i in rows], object) for name, column in columns.items()}
-            served = {name: plain(value.numpy()) for name, value in self._answer(batch).items()}
-            for place, row in enumerate(rows):
-                answers[row] = {name: values[place] for name, values in served.items()}
-        return answers
+        return self._answers(columns, batch_size=batch_size)
 
     def evaluate(self, table: Table, *, batch_size: int = 32) -> dict[str, float]:
         """Return the head's figures on a labelled table.  Raises: ConfigError without a head; DataError on its rows."""
         head, model = self._task()
-        return evaluate(model, head, self.tokenizer, table, batch_size=batch_size, length=self.max_length)
+        answers = self._answers if head.scored_by == "answers" else None
+        length = self.max_length
+        return evaluate(model, head, self.tokenizer, table, batch_size=batch_size, length=length, answers=answers)
 
     def _task(self) -> tuple[Head, TaskModel]:
         if self.head is None or self.model is None:
@@ -89,27 +81,9 @@ class Bundle:
         return self.head, self.model
 
     @functools.cached_property
-    def _answer(self) -> Callable[[Mapping[str, Any]], dict[str, tf.Tensor]]:
-        import tensorflow as tf
-
+    def _answers(self) -> Answers:
         head, model = self._task()
-        columns = {name: tf.TensorSpec([None], tf.string, name=name) for name in head.columns}
-        packed = functools.partial(with_layout(model, "packed"), training=False)  # padding costs nothing
-        function = tf.function(answering(packed, head, self.tokenizer, self.max_length), input_signature=[columns])
-        return lambda batch: function({name: tf.constant(values, tf.string) for name, values in batch.items()})
-
-
-def answering(
-    logits: Callable[[dict[str, Any]], Any], head: Head, tokenizer: Tokenizer, max_length: int
-) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    """Return the function, for `tf.function`, from string columns [B] to the answers: pack, `logits`, decode."""
-    pack = head.pack(tokenizer, max_length)
-
-    def answer(columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        features, _ = pack(columns)
-        return head.decode(logits({name: features[name] for name in INPUTS}), features)
-
-    return answer
+        return Answers(model, head, self.tokenizer, self.max_length)
 
 
 def load(
@@ -140,9 +114,18 @@ def load(
     head = None if encoder_only else _head(folder, raw, ours)
     model = head.attach(encoder) if head else None
     rows = head.rows("huggingface") if head else []
-    huggingface.import_weights(model or encoder, folder, head_rows=rows, unused=unused, missing=missing)
+    huggingface.import_weights(_Whole(encoder, model), folder, head_rows=rows, unused=unused, missing=missing)
     max_length = min(ours.get("max_length", config.max_position_embeddings), config.max_position_embeddings)
     return Bundle(encoder, tokenizer, head, model, max_length)
+
+
+class _Whole:
+    """The weights of an encoder and of the task model on it, which need not read all of the encoder."""
+
+    def __init__(self, encoder: keras.Model, model: keras.Model | None) -> None:
+        parts = [encoder] if model is None else [model, encoder]
+        self.name = parts[0].name
+        self.weights = list({id(weight): weight for part in parts for weight in part.weights}.values())
 
 
 def save(bundle: Bundle, folder: str | Path, *, overwrite: bool = False) -> Path:
@@ -171,28 +154,34 @@ def write(bundle: Bundle, folder: Path) -> None:
     (folder / ZOO_FILE).write_text(json.dumps(ours, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def check_columns(head: Head, columns: Mapping[str, Sequence[str]]) -> None:
+def check_columns(head: Head, columns: Mapping[str, Sequence[Any]]) -> None:
     """Check the columns handed in by a caller.  Raises: DataError on wrong names, types or lengths."""
     if set(columns) != set(head.columns):
         raise DataError(f"The head '{head.name}' reads {', '.join(head.columns)}; it was given {', '.join(columns)}.")
     for name, values in columns.items():
-        if isinstance(values, (str, bytes)) or not all(isinstance(value, (str, bytes)) for value in values):
-            raise DataError(f'{name}: hand in a list of strings, such as ["a text"], got {values!r:.80}.')
+        lists = head.ranks.get(name, 1) == 2
+        if isinstance(values, (str, bytes)) or not all(
+            _strings(value) if lists else _string(value) for value in values
+        ):
+            want = 'lists of strings, such as [["one", "two"]]' if lists else 'strings, such as ["a text"]'
+            raise DataError(f"{name}: hand in a list of {want}, got {values!r:.80}.")
         for i, value in enumerate(values):
-            if isinstance(value, str) and not value.isascii() and re.search("[\ud800-\udfff]", value):
-                raise DataError(
-                    f"{name}, item {i}: {value!a:.80} holds half of a surrogate pair, which is no character."
-                )
+            for text in value if lists else [value]:
+                if isinstance(text, str) and not text.isascii() and re.search("[\ud800-\udfff]", text):
+                    raise DataError(
+                        f"{name}, item {i}: {text!a:.80} holds half of a surrogate pair, which is no character."
+                    )
     if len({len(values) for values in columns.values()}) > 1:
         sizes = ", ".join(f"{name} has {len(values)}" for name, values in columns.items())
         raise DataError(f"The columns differ in length: {sizes}.")
 
 
-def plain(values: np.ndarray) -> list[Any]:
-    """Turn an array into nested lists of plain values, bytes into text."""
-    if values.dtype == object:
-        values = np.vectorize(lambda text: text.decode("utf-8", "replace"), otypes=[object])(values)
-    return values.tolist()
+def _string(value: Any) -> bool:
+    return isinstance(value, (str, bytes))
+
+
+def _strings(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(map(_string, value))
 
 
 def _read_zoo_file(folder: Path) -> dict[str, Any]:

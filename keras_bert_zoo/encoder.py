@@ -6,6 +6,7 @@ word ids, type ids --Embeddings--> tokens [N,D] --Block x L--> tokens [N,D] --To
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -65,19 +66,20 @@ def build_encoder(config: BertConfig, *, layout: str = "padded", dtype: str | No
     return keras.Model(dict(zip(INPUTS, (word_ids, mask, type_ids), strict=True)), outputs, name="bert")
 
 
-def first_output(encoder: keras.Model) -> Any:
-    """Run an encoder's layers for the first token of each row, all that a pooler reads: symbolic [B,1,D].
+def encode(encoder: keras.Model, inputs: Mapping[str, Any] | None = None, *, first_only: bool = False) -> Any:
+    """Run an encoder's layers on symbolic inputs, its own unless given: `sequence_output` [B,T,D].
 
-    The same numbers as `sequence_output[:, :1]`, but the last block works on B tokens instead of N.
+    With `first_only` it is `sequence_output[:, :1]`, all that a pooler reads, for less: the last block works on B
+    tokens instead of N.
     """
     layer = encoder.get_layer
-    word_ids, mask, type_ids = (encoder.input[name] for name in INPUTS)
+    word_ids, mask, type_ids = ((encoder.input if inputs is None else inputs)[name] for name in INPUTS)
     grid = layer("grid")(mask)
     x = layer("embeddings")(word_ids, type_ids, grid)  # [N,D]
     *blocks, last = [each for each in encoder.layers if isinstance(each, Block)]
     for block in blocks:
         x = block(x, grid)  # [N,D]
-    return last(x, grid, first_only=True)
+    return last(x, grid, first_only=True) if first_only else layer("to_grid")(last(x, grid), grid)
 
 
 def with_layout(model: keras.Model, layout: str) -> keras.Model:

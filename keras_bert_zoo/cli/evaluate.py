@@ -32,14 +32,18 @@ def command(
     Example:
       kbz evaluate runs/mood test.tsv
     """
-    from keras_bert_zoo.data import read_table
+    from keras_bert_zoo.data.reading import reader
+    from keras_bert_zoo.heads import HEADS
 
-    rows = read_table(table, text=text, label=label, text_pair=text_pair)
     fetched(source)
-    with working(f"measuring {source} on {len(rows):,} rows"):
+    with working(f"loading {source}") as say:
         from keras_bert_zoo.bundle import load
 
-        figures = load(source).evaluate(rows, batch_size=batch_size)
+        bundle = load(source)
+        kind = "table" if bundle.head is None else HEADS[bundle.head.name].reader
+        rows = reader(kind)(table, text=text, label=label, text_pair=text_pair)
+        say(f"measuring {source} on {len(rows):,} rows")
+        figures = bundle.evaluate(rows, batch_size=batch_size)
     if as_json:
         print_json(figures)
     else:

@@ -26,6 +26,24 @@ def column_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+class _Setting(click.ParamType):
+    """NAME=VALUE; the value is JSON where it reads as such, else text."""
+
+    name = "NAME=VALUE"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Any]:
+        name, sign, text = value.partition("=")
+        if not sign or not name.isidentifier():
+            self.fail(f"{value!r} is not NAME=VALUE, such as doc_stride=64.", param, ctx)
+        try:
+            return name, json.loads(text)
+        except ValueError:
+            return name, text
+
+
+set_option = click.option(
+    "--set", "settings", type=_Setting(), multiple=True, help="An argument of the head, such as doc_stride=64."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 batch_size_option = click.option(
     "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Rows a batch."

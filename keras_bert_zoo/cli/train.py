@@ -17,6 +17,7 @@ from keras_bert_zoo.cli.options import (
     json_option,
     print_figures,
     print_json,
+    set_option,
     working,
 )
 from keras_bert_zoo.files import check_absent
@@ -31,6 +32,7 @@ from keras_bert_zoo.training.strategy import STRATEGIES
 @click.option("--validation", "validation_file", help="Table that tells the best epoch.")
 @click.option("--test", "test_file", help="Table measured once, at the end.")
 @column_options
+@set_option
 @click.option("--labels", help="The labels, parted by commas, in their order; unless given, those in the table.")
 @click.option("--out", required=True, type=click.Path(), help="Folder of the run.")
 @click.option("--overwrite", is_flag=True, help="Replace the folder if it is there.")
@@ -67,6 +69,7 @@ def command(
     text: str,
     text_pair: str | None,
     label: str,
+    settings: tuple[tuple[str, Any], ...],
     labels: str | None,
     out: str,
     overwrite: bool,
@@ -99,7 +102,13 @@ def command(
     check_absent(out, overwrite=overwrite)
     with working("reading"):
         train, validation, test = read_splits(
-            train_file, validation_file, test_file, text=text, label=label, text_pair=text_pair
+            train_file,
+            validation_file,
+            test_file,
+            text=text,
+            label=label,
+            text_pair=text_pair,
+            kind=HEADS[head].reader,
         )
     if patience and validation is None:
         raise click.UsageError("--patience watches the validation table: give --validation too.")
@@ -109,7 +118,7 @@ def command(
         from keras_bert_zoo.recipe import finetune
         from keras_bert_zoo.training.fit import Settings
 
-        config: dict[str, Any] = {"pair": text_pair is not None, "dropout": dropout}
+        config: dict[str, Any] = {**({"pair": True} if text_pair else {}), "dropout": dropout, **dict(settings)}
         if labels is not None:
             config["labels"] = [name.strip() for name in labels.split(",")]
         made = heads.for_labels(head, train.labels or [], config)

@@ -7,6 +7,7 @@ Everything is a function of (seed, number of the pass), so the same seed gives t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,54 +47,83 @@ def batches(
         raise ConfigError(f"batch_size is {batch_size}, it must be at least 1.")
     length = length or tokenizer.max_length or 512
     targets = table_targets(table, head)
-    columns = {name: tf.constant(values, tf.string) for name, values in table_columns(table, head).items()}
+    columns = {name: as_strings(values, head.ranks.get(name, 1)) for name, values in table_columns(table, head).items()}
     by_length = shuffle if by_length is None else by_length
-    lengths = token_lengths(columns, tokenizer, length) if by_length else np.zeros(len(table), "int32")
+    sizes = token_lengths(columns, tokenizer) if by_length or head.windowed else {}
+    # An example may be several rows, each a window; a row is known by its example and the number of its window.
+    counts = head.row_counts(sizes, length) if head.windowed else np.ones(len(table), "int32")
+    owners = np.repeat(np.arange(len(table), dtype="int32"), counts)  # [R]
+    windows = np.arange(len(owners), dtype="int32") - np.repeat(np.cumsum(counts) - counts, counts).astype("int32")
+    lengths = np.minimum(sum(sizes.values()), length)[owners] if by_length else np.zeros(len(owners))
+    lengths = lengths.astype("int32")  # a text's last window is shorter than this says: good enough to sort by
     pack = head.pack(tokenizer, length)
-    rows = len(table)
+    rows = len(owners)
     count = rows // batch_size if drop_remainder else -(-rows // batch_size)
 
     def one_pass(draw: tf.Tensor) -> tf.data.Dataset:
-        order = _order(tf.constant(lengths), batch_size, draw if shuffle else None)  # [N]
+        order = _order(tf.constant(lengths), batch_size, draw if shuffle else None)  # [R]
         places = tf.range(count, dtype=tf.int32)
         if shuffle and by_length:
             places = tf.argsort(tf.random.stateless_uniform([count], tf.stack([draw, 2])))
         return tf.data.Dataset.from_tensor_slices(places).map(lambda i: order[i * batch_size : (i + 1) * batch_size])
 
     def gather(index: tf.Tensor) -> tuple[dict[str, tf.Tensor], Any]:
-        picked = {name: tf.gather(values, index) for name, values in columns.items()}  # [B] each
-        return pack(picked, None if targets is None else tf.gather(targets, index))
+        example = tf.gather(owners, index)  # [B]
+        picked = {name: tf.gather(values, example) for name, values in columns.items()}  # [B] each, or [B,C]
+        wanted = None if targets is None else _pick(targets, example)
+        window = {"window": tf.gather(windows, index)} if head.windowed else {}
+        features, packed = pack(picked, wanted, **window)
+        return {name: features[name] for name in head.inputs}, packed
 
     draws = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).take(1)
     dataset = draws.flat_map(one_pass).apply(tf.data.experimental.assert_cardinality(count))
     return dataset.map(gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 
-def table_columns(table: Table, head: Head) -> dict[str, list[str]]:
+def table_columns(table: Table, head: Head) -> dict[str, list[Any]]:
     """Return the string columns a head reads.  Raises: DataError on an empty table or a missing second text."""
     if not len(table):
         raise DataError(f"{table.source}: the table has no rows.")
-    if "text_pair" not in head.columns:
-        return {"text": table.texts}
+    if len(head.columns) == 1:
+        return {head.columns[0]: table.texts}
     if table.pairs is None:
         raise DataError(f"{table.source}: the head reads pairs of texts. Name the second column with text_pair=.")
-    return {"text": table.texts, "text_pair": table.pairs}
+    return dict(zip(head.columns, (table.texts, table.pairs), strict=True))
 
 
-def table_targets(table: Table, head: Head) -> np.ndarray | None:
+def as_strings(values: Sequence[Any], rank: int = 1) -> tf.Tensor:
+    """Return a column as a tensor: strings [N], or for rank 2 lists of strings [N,C], filled up with ""."""
+    if rank == 1:
+        return tf.constant(values, tf.string, shape=[len(values)])
+    width = max(map(len, values), default=0)
+    return tf.constant(
+        [[*value, *[""] * (width - len(value))] for value in values], tf.string, shape=[len(values), width]
+    )
+
+
+def _pick(targets: Any, rows: tf.Tensor) -> Any:
+    """Take rows of targets: an array or ragged tensor, or a dict of them."""
+    if isinstance(targets, dict):
+        return {name: tf.gather(values, rows) for name, values in targets.items()}
+    return tf.gather(targets, rows)
+
+
+def table_targets(table: Table, head: Head) -> Any:
     """Return the labels as the head's targets, or None for a table without labels."""
     if table.labels is None:
         return None
     return head.targets(table.labels, table.place)
 
 
-def token_lengths(columns: dict[str, tf.Tensor], tokenizer: Tokenizer, length: int) -> np.ndarray:
-    """Return the number of tokens of every row, over all columns, at most `length`: int32 [N]."""
-    totals = []
-    for start in range(0, len(next(iter(columns.values()))), _CHUNK):
-        pieces = [tokenizer.tokenize(values[start : start + _CHUNK]).row_lengths() for values in columns.values()]
-        totals.append(tf.add_n(pieces).numpy())
-    return np.minimum(np.concatenate(totals), length).astype("int32")
+def token_lengths(columns: dict[str, tf.Tensor], tokenizer: Tokenizer) -> dict[str, np.ndarray]:
+    """Return the number of tokens in every row of each column, int32 [N]; of lists of texts, the longest one's."""
+    totals = {}
+    for name, values in columns.items():
+        width = values.shape[1] if values.shape.rank == 2 else 1
+        flat = tf.reshape(values, [-1])
+        parts = [tokenizer.tokenize(flat[i : i + _CHUNK]).row_lengths().numpy() for i in range(0, len(flat), _CHUNK)]
+        totals[name] = np.concatenate(parts).astype("int32").reshape(-1, width).max(axis=1)
+    return totals
 
 
 def _order(lengths: tf.Tensor, batch_size: int, draw: tf.Tensor | None) -> tf.Tensor:

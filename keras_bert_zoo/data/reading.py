@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 from keras_bert_zoo.data.datasets import DATASETS, load_dataset
 from keras_bert_zoo.data.tables import Table, read_table
 from keras_bert_zoo.errors import DataError
+
+# What a head's files are -> the function that reads one: (path, text=, label=, text_pair=) -> Table
+READERS: dict[str, tuple[str, str]] = {
+    "table": ("keras_bert_zoo.data.tables", "read_table"),
+}
+
+
+def reader(name: str) -> Callable[..., Table]:
+    """Return the function that reads files of one of `READERS`; `heads.HEADS` tells which a head wants."""
+    module, function = READERS[name]
+    return getattr(import_module(module), function)
 
 
 def read_splits(
@@ -17,9 +30,11 @@ def read_splits(
     text: str = "text",
     label: str = "label",
     text_pair: str | None = None,
+    kind: str = "table",
 ) -> tuple[Table, Table | None, Table | None]:
     """Read the tables of a run: three files, or one name of `DATASETS` that brings its own split.
 
+    `kind` is one of `READERS`, what a head's files are.
     Raises: DataError, see `read_table`; also for other files beside a data set that has its own.
     """
     if train in DATASETS:
@@ -28,10 +43,10 @@ def read_splits(
         splits = load_dataset(train)
         return splits.train, splits.validation, splits.test
 
-    def read(path: str | None) -> Table | None:
-        return read_table(path, text=text, label=label, text_pair=text_pair) if path else None
+    def read(path: str) -> Table:
+        return reader(kind)(path, text=text, label=label, text_pair=text_pair)
 
-    return read_table(train, text=text, label=label, text_pair=text_pair), read(validation), read(test)
+    return read(train), read(validation) if validation else None, read(test) if test else None
 
 
 def read_texts(path: str, *, text: str = "text", text_pair: str | None = None) -> dict[str, list[str]]:

@@ -20,7 +20,7 @@ class Row(NamedTuple):
     """One row of a table; `pair` and `label` are None in a table without them."""
 
     text: str
-    pair: str | None
+    pair: Any
     label: Any
     line: int
 
@@ -29,14 +29,15 @@ class Row(NamedTuple):
 class Table:
     """Texts, with second texts and labels or None.
 
-    Labels are strings as read from tsv and csv; from jsonl also numbers, or lists of both.  `lines` are the 1-based
+    A second text may be a list of them, such as the choices of a question.  Labels are strings as read from tsv and
+    csv; from jsonl also numbers, or lists of both; other readers make what their head takes.  `lines` are the 1-based
     lines of `source`, so that a later error can say `table.place(i)`.
 
     Raises: `DataError` when the columns differ in length or a text is no string of Unicode characters.
     """
 
     texts: list[str]
-    pairs: list[str] | None
+    pairs: list[Any] | None
     labels: list[Any] | None
     source: str
     lines: list[int]
@@ -49,13 +50,13 @@ class Table:
             if column is not None and len(column) != len(self.texts):
                 raise DataError(f"{self.source}: {len(self.texts)} texts but {len(column)} {name}.")
         for name, texts in (("text", self.texts), ("text pair", self.pairs or [])):
-            for i, text in enumerate(texts):
-                if trouble := _trouble(text):
+            for i, cell in enumerate(texts):
+                if trouble := next(filter(None, map(_trouble, cell if isinstance(cell, list) else [cell])), None):
                     raise DataError(f"{self.place(i)}: the {name} {trouble}.")
 
     @classmethod
     def from_lists(
-        cls, texts: Sequence[str], labels: Sequence[Any] | None = None, pairs: Sequence[str] | None = None
+        cls, texts: Sequence[str], labels: Sequence[Any] | None = None, pairs: Sequence[Any] | None = None
     ) -> Table:
         """Make a table from columns in memory.
 

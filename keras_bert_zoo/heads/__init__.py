@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 from keras_bert_zoo.errors import ConfigError
 
-# name on the command line and on disk -> (module, class)
-HEADS: dict[str, tuple[str, str]] = {
-    "classification": ("keras_bert_zoo.heads.classification", "Classification"),
-    "multi_label": ("keras_bert_zoo.heads.multi_label", "MultiLabel"),
-    "regression": ("keras_bert_zoo.heads.regression", "Regression"),
+
+class Entry(NamedTuple):
+    """Where a head's class is, and which of `data.reading.READERS` reads its files."""
+
+    module: str
+    class_name: str
+    reader: str
+
+
+# name on the command line and on disk -> its entry
+HEADS: dict[str, Entry] = {
+    "classification": Entry("keras_bert_zoo.heads.classification", "Classification", "table"),
+    "multi_label": Entry("keras_bert_zoo.heads.multi_label", "MultiLabel", "table"),
+    "regression": Entry("keras_bert_zoo.heads.regression", "Regression", "table"),
 }
 # Hugging Face's (architecture, problem_type) -> our name; None: an encoder without a head
 ARCHITECTURES: dict[tuple[str, str | None], str | None] = {
@@ -22,18 +31,16 @@ ARCHITECTURES: dict[tuple[str, str | None], str | None] = {
     ("BertForSequenceClassification", "regression"): "regression",
 }
 
-_CLASSES = {class_name: module for module, class_name in HEADS.values()}
+_CLASSES = {entry.class_name: entry.module for entry in HEADS.values()}
 
 __all__ = ["ARCHITECTURES", "HEADS", "for_labels", "from_huggingface", "make", *_CLASSES]
 
 
 def make(name: str, config: Mapping[str, Any]) -> Any:
     """Make a head from its name and arguments.  Raises: ConfigError on an unknown name or argument."""
-    if name not in HEADS:
-        raise ConfigError(f"There is no head '{name}'. There are: {', '.join(HEADS)}.")
-    module, class_name = HEADS[name]
+    made = _class(name)
     try:
-        return getattr(import_module(module), class_name)(**config)
+        return made(**config)
     except TypeError as error:
         raise ConfigError(f"The head '{name}' cannot be made from {dict(config)}: {error}.") from None
 
@@ -43,9 +50,8 @@ def for_labels(name: str, values: Sequence[Any], config: Mapping[str, Any]) -> A
 
     Raises: ConfigError, see `make` and the head.
     """
-    if name in HEADS and "labels" not in config:
-        module, class_name = HEADS[name]
-        found = getattr(import_module(module), class_name).labels_in(values)
+    if "labels" not in config:
+        found = _class(name).labels_in(values)
         config = config if found is None else {**config, "labels": found}
     return make(name, config)
 
@@ -63,7 +69,7 @@ def from_huggingface(raw: Mapping[str, Any], where: str) -> Any:
     if names[0] == "BertForSequenceClassification" and problem is None:
         # modeling_bert.py: one label is a regression, several are a choice
         problem = "regression" if len(labels) == 1 else "single_label_classification"
-    key = (names[0], None if names[0] == "BertModel" else problem)
+    key = (names[0], problem if names[0] == "BertForSequenceClassification" else None)
     if len(names) != 1 or key not in ARCHITECTURES:
         known = ", ".join(dict.fromkeys(name for name, _ in ARCHITECTURES))
         raise ConfigError(
@@ -73,10 +79,13 @@ def from_huggingface(raw: Mapping[str, Any], where: str) -> Any:
     name = ARCHITECTURES[key]
     if name is None:
         return None
-    dropout = raw.get("classifier_dropout")
-    dropout = raw.get("hidden_dropout_prob", 0.1) if dropout is None else dropout
-    own = {} if name == "regression" else {"labels": [labels[i] for i in range(len(labels))]}
-    return make(name, {**own, "dropout": dropout})
+    return make(name, _class(name).from_huggingface(raw, [labels[i] for i in range(len(labels))]))
+
+
+def _class(name: str) -> Any:
+    if name not in HEADS:
+        raise ConfigError(f"There is no head '{name}'. There are: {', '.join(HEADS)}.")
+    return getattr(import_module(HEADS[name].module), HEADS[name].class_name)
 
 
 def __getattr__(name: str) -> Any:

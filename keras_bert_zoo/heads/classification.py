@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
-from keras_bert_zoo.heads.head import PooledHead, Where, check_labels, label_index
+from keras_bert_zoo.heads.head import Head, Where, check_labels, label_index
 from keras_bert_zoo.training.metrics import MacroF1, MatthewsCorrelation
 
 
-class Classification(PooledHead):
+class Classification(Head):
     """Chooses one label for a text, or for a pair of texts.
 
     Served out: `label` string [B], `score` float32 [B], `labels` string [B,C], `probabilities` float32 [B,C].

@@ -1,18 +1,16 @@
-"""What a head is, and the base of the heads that read one vector a text.
-
-B batch, T tokens a row, D hidden size, C outputs.
-"""
+"""What a head is.  N examples, B batch of them, R rows the model reads, T tokens a row, D hidden size, C outputs."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import keras
 import numpy as np
 
-from keras_bert_zoo.encoder import encoder_config, first_output
+from keras_bert_zoo.config import BertConfig
+from keras_bert_zoo.encoder import INPUTS, encode, encoder_config
 from keras_bert_zoo.errors import ConfigError, DataError
 from keras_bert_zoo.layers import Pooler
 from keras_bert_zoo.training.model import TaskModel
@@ -21,6 +19,7 @@ from keras_bert_zoo.weights.rows import TRANSPOSE, Row
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from keras_bert_zoo.data.tables import Table
     from keras_bert_zoo.text.tokenizer import Tokenizer
 
 # Where row `i` of the data stands, for an error: "train.tsv, line 7".
@@ -29,88 +28,92 @@ Where = Callable[[int], str]
 Packer = Callable[..., tuple[dict[str, Any], Any]]
 
 
-class Head(Protocol):
-    """One task: how texts become features, what sits on the encoder, how logits become an answer."""
+class Head(ABC):
+    """One task: how texts become features, what sits on the encoder, how logits become an answer.
 
-    name: ClassVar[str]
-    architecture: ClassVar[str]  # the Hugging Face class that stores the same head
-    monitor: ClassVar[str]  # the figure of `report` that tells the best epoch; higher is better
+    A head is its class attributes and the methods below; those that have a body do what most heads want: they read
+    one text or a pair, pack it into one row, and put one dense layer on the pooled vector.  Nothing here keeps a
+    model: a head can be attached to any number of encoders.
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of the string columns it reads, in the order they are packed."""
-        ...
-
-    def attach(self, encoder: keras.Model) -> TaskModel:
-        """Return a model from the encoder's inputs to this head's logits, sharing the encoder's layers."""
-        ...
-
-    def loss(self) -> keras.losses.Loss:
-        """Return the loss of targets and logits."""
-        ...
-
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """Return fresh metrics of targets and logits, for `compile`."""
-        ...
-
-    def targets(self, labels: Sequence[Any], where: Where) -> np.ndarray:
-        """Turn labels as they stand in the data into targets.  Raises: DataError naming the row."""
-        ...
-
-    def pack(self, tokenizer: Tokenizer, length: int) -> Packer:
-        """Return a function for `tf.data` from string columns (and targets) to (features, targets)."""
-        ...
-
-    def decode(self, outputs: Any, features: Mapping[str, Any]) -> dict[str, Any]:
-        """Turn logits into what a person wants, in graph."""
-        ...
-
-    def report(self, targets: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
-        """Return the figures of a whole data set: targets and logits of all rows."""
-        ...
-
-    def rows(self, format: str) -> list[Row]:
-        """Return where its own weights live in a weight format."""
-        ...
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments that make the same head again."""
-        ...
-
-    def huggingface_config(self) -> dict[str, Any]:
-        """Return what a Hugging Face `config.json` says of this head, `architectures` aside."""
-        ...
-
-
-class PooledHead(ABC):
-    """Base of the heads that read `pooled_output`: dropout, then one dense layer to C logits.
-
-    `pair` says that two texts go in (`text`, `text_pair`).  `dropout` is applied to the pooled vector.
+    `pair` says that two texts go in (`text`, `text_pair`).  `dropout` is applied before the dense layer.
     `new_pooler` allows an encoder without a pooler to get a fresh, untrained one.
-    Source: google-research/bert run_classifier.py create_model.
     """
 
-    name: ClassVar[str]
-    architecture: ClassVar[str] = "BertForSequenceClassification"
-    problem_type: ClassVar[str]  # Hugging Face's word for the loss
+    name: ClassVar[str]  # on the command line and on disk
+    architecture: ClassVar[str] = "BertForSequenceClassification"  # the Hugging Face class that stores the same head
+    problem_type: ClassVar[str | None] = None  # Hugging Face's word for the loss, where the class has several
+    monitor: ClassVar[str]  # the figure of an evaluation that tells the best epoch; higher is better
+    inputs: ClassVar[tuple[str, ...]] = INPUTS  # which of the packed features the model takes
+    ranks: ClassVar[Mapping[str, int]] = {}  # of string columns that are not [B]: 2 is a list of strings a row
+    windowed: ClassVar[bool] = False  # whether one example may become several rows
+    scored_by: ClassVar[str] = "logits"  # what an evaluation compares with the data: "logits" or "answers"
 
-    def __init__(self, outputs: int, *, pair: bool, dropout: float, new_pooler: bool) -> None:
-        if not 0 <= dropout < 1:
-            raise ConfigError(f"{type(self).__name__}: dropout is {dropout}, it must be from 0 up to (not with) 1.")
+    def __init__(self, outputs: int, *, pair: bool = False, dropout: float = 0.1, new_pooler: bool = False) -> None:
+        check_dropout(type(self).__name__, dropout)
         self.outputs = outputs
         self.pair = pair
         self.dropout = dropout
         self.new_pooler = new_pooler
 
+    # ---- from texts to features
+
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the string columns it reads, in the order they are packed."""
+        """Names of the string columns it reads: the first is a table's `texts`, a second one its `pairs`."""
         return ("text", "text_pair") if self.pair else ("text",)
 
+    def row_counts(self, lengths: Mapping[str, np.ndarray], length: int) -> np.ndarray:
+        """Return how many rows `pack` makes of each example, int [N]; only asked where `windowed` is true.
+
+        `lengths` are the tokens of each column, int [N]; `length` is the limit of a row.
+        """
+        return np.ones_like(next(iter(lengths.values())))
+
+    def pack(self, tokenizer: Tokenizer, length: int) -> Packer:
+        """Return a function for `tf.data` and exports from string columns [B] and targets to (features, targets).
+
+        Features are int32 [R,T]: T is the batch's own longest row, at most `length`; longer texts are cut, pairs
+        longest first.  Features that the model does not take are for `decode`.
+
+        The function of a windowed head also takes `window`, int [B]: then each example gives its window of that
+        number alone, and R is B; else it gives them all.
+        """
+        from keras_bert_zoo.text.packing import pack
+
+        def features(columns: Mapping[str, Any], targets: Any = None) -> tuple[dict[str, tf.Tensor], Any]:
+            segments = [tokenizer.tokenize(columns[name]) for name in self.columns]
+            ids = {"cls_id": tokenizer.cls_id, "sep_id": tokenizer.sep_id, "pad_id": tokenizer.pad_id}
+            return pack(segments, **ids, max_length=length), targets
+
+        return features
+
+    @abstractmethod
+    def targets(self, labels: Sequence[Any], where: Where) -> Any:
+        """Turn labels as they stand in the data into targets: arrays or ragged tensors [N,…], or a dict of them.
+
+        Raises: DataError naming the row.
+        """
+
+    @staticmethod
+    def labels_in(values: Sequence[Any]) -> list[str] | None:
+        """Return the labels that a table's label column holds, sorted; None for a head without labels."""
+        return None
+
+    # ---- the model
+
     def attach(self, encoder: keras.Model) -> TaskModel:
-        """Return a model from the encoder's inputs to logits [B,C], sharing the encoder's layers.
+        """Return a model from features to logits, sharing the encoder's layers.
 
         Raises: ConfigError where the encoder has no pooler and `new_pooler` is false, or is no encoder.
+        """
+        logits = self.dense_on_pooled(encoder, encode(encoder, first_only=True))  # [B,C]
+        return TaskModel(encoder.input, logits, name=f"bert_{self.name}")
+
+    def dense_on_pooled(self, encoder: keras.Model, first: Any) -> Any:
+        """Pool rows' first tokens [R,1,D], drop out, and put one dense layer on them: logits [R,C].
+
+        Raises: ConfigError where the encoder has no pooler and `new_pooler` is false.
+        Source: google-research/bert run_classifier.py create_model.
         """
         config = encoder_config(encoder)
         if config.pooler:
@@ -122,25 +125,25 @@ class PooledHead(ABC):
                 f"{type(self).__name__} reads pooled_output, but this encoder has no pooler (its weights came without"
                 " one). Pass new_pooler=True to train a new one, or load weights that have it."
             )
-        init = keras.initializers.TruncatedNormal(stddev=config.initializer_range)
-        pooled = pooler(first_output(encoder))  # [B,D]
-        x = keras.layers.Dropout(self.dropout, name="head_dropout")(pooled)
-        logits = keras.layers.Dense(self.outputs, kernel_initializer=init, name="head_logits", dtype="float32")(x)
-        return TaskModel(encoder.input, logits, name=f"bert_{self.name}")  # [B,C]
+        return dense_logits(config, self.outputs, self.dropout, pooler(first))
 
-    def pack(self, tokenizer: Tokenizer, length: int) -> Packer:
-        """Return a function from string columns [B] (and targets) to (int32 [B,T] features, targets).
+    @abstractmethod
+    def loss(self) -> Any:
+        """Return the loss of targets and logits, for `compile`; a dict of losses for a model with several outputs."""
 
-        T is the batch's own longest row, at most `length`; longer texts are cut, pairs longest first.
-        """
-        from keras_bert_zoo.text.packing import pack
+    @abstractmethod
+    def metrics(self) -> Any:
+        """Return fresh metrics of targets and logits, for `compile`; a dict of lists for several outputs."""
 
-        def features(columns: Mapping[str, Any], targets: Any = None) -> tuple[dict[str, tf.Tensor], Any]:
-            segments = [tokenizer.tokenize(columns[name]) for name in self.columns]
-            ids = {"cls_id": tokenizer.cls_id, "sep_id": tokenizer.sep_id, "pad_id": tokenizer.pad_id}
-            return pack(segments, **ids, max_length=length), targets
+    # ---- from logits to answers
 
-        return features
+    @abstractmethod
+    def decode(self, outputs: Any, features: Mapping[str, Any]) -> dict[str, Any]:
+        """Turn logits, and what `pack` remembered, into what a person wants: dense tensors [B,…], in graph."""
+
+    def trim(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """Return one text's answer, as plain values, without the padding that a batch's dense tensors need."""
+        return answer
 
     def report(self, targets: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
         """Return the loss and every metric over a whole data set: targets and logits of all rows."""
@@ -149,6 +152,12 @@ class PooledHead(ABC):
             metric.update_state(targets, outputs)
             figures[metric.name] = float(metric.result())
         return figures
+
+    def score(self, table: Table, answers: Sequence[dict[str, Any]]) -> dict[str, float]:
+        """Return the figures of a whole data set from trimmed answers; only asked where `scored_by` is "answers"."""
+        return {}
+
+    # ---- on disk
 
     def rows(self, format: str) -> list[Row]:
         """Return where its own weights live in a weight format.  Raises: ConfigError on a format without a place."""
@@ -161,22 +170,38 @@ class PooledHead(ABC):
         return {"pair": self.pair, "dropout": self.dropout}
 
     def huggingface_config(self) -> dict[str, Any]:
-        """Return what a Hugging Face `config.json` says of this head."""
+        """Return what a Hugging Face `config.json` says of this head, `architectures` aside."""
         names = getattr(self, "labels", ("LABEL_0",))
         return {
-            "problem_type": self.problem_type,
+            **({"problem_type": self.problem_type} if self.problem_type else {}),
             "id2label": {str(i): label for i, label in enumerate(names)},
             "label2id": {label: i for i, label in enumerate(names)},
             "classifier_dropout": self.dropout,
         }
 
-    @abstractmethod
-    def loss(self) -> keras.losses.Loss:
-        """Return the loss of targets and logits."""
+    @classmethod
+    def from_huggingface(cls, raw: Mapping[str, Any], labels: Sequence[str]) -> dict[str, Any]:
+        """Return the arguments that a `config.json` and its labels in order mean for this head."""
+        return {"labels": list(labels), "dropout": huggingface_dropout(raw)}
 
-    @abstractmethod
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """Return fresh metrics of targets and logits."""
+
+def dense_logits(config: BertConfig, outputs: int, dropout: float, x: Any) -> Any:
+    """Drop out and put one dense layer, in float32, on symbolic vectors: [..,D] -> [..,C]."""
+    init = keras.initializers.TruncatedNormal(stddev=config.initializer_range)
+    x = keras.layers.Dropout(dropout, name="head_dropout")(x)
+    return keras.layers.Dense(outputs, kernel_initializer=init, name="head_logits", dtype="float32")(x)
+
+
+def huggingface_dropout(raw: Mapping[str, Any]) -> float:
+    """Return the dropout before the head that a `config.json` means."""
+    own = raw.get("classifier_dropout")
+    return raw.get("hidden_dropout_prob", 0.1) if own is None else own
+
+
+def check_dropout(head: str, dropout: float) -> None:
+    """Raises: ConfigError unless it is a share of 1."""
+    if not 0 <= dropout < 1:
+        raise ConfigError(f"{head}: dropout is {dropout}, it must be from 0 up to (not with) 1.")
 
 
 def check_labels(head: str, labels: Sequence[str], least: int) -> tuple[str, ...]:

@@ -9,11 +9,11 @@ import keras
 import numpy as np
 
 from keras_bert_zoo.errors import ConfigError
-from keras_bert_zoo.heads.head import PooledHead, Where, check_labels, label_index
+from keras_bert_zoo.heads.head import Head, Where, check_labels, label_index
 from keras_bert_zoo.training.metrics import LabelF1
 
 
-class MultiLabel(PooledHead):
+class MultiLabel(Head):
     """Says yes or no to every label of a text, or of a pair of texts.
 
     `threshold` is the probability from which a label counts as predicted.  `separator` parts the labels of a

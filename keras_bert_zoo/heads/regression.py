@@ -10,11 +10,11 @@ import keras
 import numpy as np
 
 from keras_bert_zoo.errors import DataError
-from keras_bert_zoo.heads.head import PooledHead, Where
+from keras_bert_zoo.heads.head import Head, Where, huggingface_dropout
 from keras_bert_zoo.training.metrics import pearson, spearman
 
 
-class Regression(PooledHead):
+class Regression(Head):
     """Gives one number for a text, or for a pair of texts (similarity, rating).
 
     Served out: `value` float32 [B].
@@ -46,15 +46,16 @@ class Regression(PooledHead):
         values = [_number(label, where(i)) for i, label in enumerate(labels)]
         return np.array(values, "float32").reshape(-1, 1)
 
-    @staticmethod
-    def labels_in(values: Sequence[Any]) -> None:
-        """Return None: a regression has no labels."""
-
     def decode(self, outputs: Any, features: Mapping[str, Any]) -> dict[str, Any]:
         """Turn logits [B,1] into values [B]."""
         import tensorflow as tf
 
         return {"value": tf.cast(outputs, tf.float32)[:, 0]}  # [B]
+
+    @classmethod
+    def from_huggingface(cls, raw: Mapping[str, Any], labels: Sequence[str]) -> dict[str, Any]:
+        """Return the arguments that a `config.json` means; its one label has no meaning."""
+        return {"dropout": huggingface_dropout(raw)}
 
 
 def _number(label: Any, where: str) -> float:

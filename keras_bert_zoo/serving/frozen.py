@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_bert_zoo.encoder import INPUTS, serving_copy
+from keras_bert_zoo.encoder import serving_copy
 from keras_bert_zoo.errors import ExportError
 
 DTYPES = ("float32", "bfloat16")
@@ -43,11 +43,11 @@ class Frozen(tf.Module):
         def logits(inputs: dict[str, tf.Tensor]) -> tf.Tensor:
             constants = map(tf.constant, values)
             with keras.StatelessScope(state_mapping=list(zip(frozen, constants, strict=True))):
-                return tf.cast(served(inputs, training=False), tf.float32)
+                return tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), served(inputs, training=False))
 
         # One concrete function, called by every signature: traced twice, the constants would be stored twice.
-        ids = {name: tf.TensorSpec([None, None], tf.int32, name=name) for name in INPUTS}
-        self._logits: Any = tf.function(logits).get_concrete_function(ids)
+        self.inputs = {name: tf.TensorSpec(x.shape, x.dtype, name=name) for name, x in served.input.items()}
+        self._logits: Any = tf.function(logits).get_concrete_function(self.inputs)
 
     def __call__(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         return self._logits(inputs)

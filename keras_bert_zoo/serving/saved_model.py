@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from keras_bert_zoo.bundle import Bundle, answering, load
-from keras_bert_zoo.encoder import INPUTS
+from keras_bert_zoo.bundle import Bundle, load
 from keras_bert_zoo.errors import ExportError
 from keras_bert_zoo.files import new_folder
 from keras_bert_zoo.serving.frozen import Frozen
 from keras_bert_zoo.serving.operations import check_operations
 from keras_bert_zoo.serving.warmup import write_warmup
+from keras_bert_zoo.training.answers import answering, column_specs
 
 if TYPE_CHECKING:
     import keras
@@ -117,12 +117,11 @@ class _Served(tf.Module):
             return answer(columns)
 
         def logits(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {"logits": self.frozen(inputs)}
+            found = self.frozen(inputs)
+            return found if isinstance(found, dict) else {"logits": found}
 
-        texts = {name: tf.TensorSpec([None], tf.string, name=name) for name in head.columns}
-        ids = {name: tf.TensorSpec([None, None], tf.int32, name=name) for name in INPUTS}
-        self._answer = tf.function(answer_named).get_concrete_function(**texts)
-        self._logits = tf.function(logits).get_concrete_function(**ids)
+        self._answer = tf.function(answer_named).get_concrete_function(**column_specs(head))
+        self._logits = tf.function(logits).get_concrete_function(**frozen.inputs)
 
     def signatures(self) -> dict[str, Any]:
         """Return the signatures by name."""

@@ -15,6 +15,8 @@ WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 # short and long texts, one and several a request
 _TEXTS = (["A short text."], ["A text of some words, neither short nor long."] * 8, ["long " * 400])
 
+_CHOICES = 2  # in a column of lists
+
 
 def write_warmup(head: Head, model_name: str, version_folder: Path) -> Path:
     """Write warm-up requests (TFRecord of PredictionLog) for `serving_default` into a version's folder.
@@ -29,7 +31,8 @@ def write_warmup(head: Head, model_name: str, version_folder: Path) -> Path:
             request.model_spec.name = model_name
             request.model_spec.signature_name = "serving_default"
             for column in head.columns:
-                request.inputs[column].CopyFrom(tf.make_tensor_proto(texts, tf.string))
+                values = [[text] * _CHOICES for text in texts] if head.ranks.get(column, 1) == 2 else texts
+                request.inputs[column].CopyFrom(tf.make_tensor_proto(values, tf.string))
             log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
             writer.write(log.SerializeToString())
     return path

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from keras_bert_zoo.data.batching import batches, table_targets
+from keras_bert_zoo.data.batching import batches, table_columns, table_targets
 from keras_bert_zoo.data.tables import Table
 from keras_bert_zoo.errors import DataError
+from keras_bert_zoo.training.answers import Answers, order_by_size
 
 if TYPE_CHECKING:
     from keras_bert_zoo.heads.head import Head
@@ -42,16 +43,24 @@ def evaluate(
     *,
     batch_size: int = 32,
     length: int | None = None,
+    answers: Answers | None = None,
 ) -> dict[str, float]:
-    """Return the head's figures on a labelled table.  Raises: DataError where it has no labels."""
+    """Return the head's figures on a labelled table.
+
+    A head that is scored by its answers answers every row, with `answers` where they are at hand.
+    Raises: DataError where the table has no labels.
+    """
+    if head.scored_by == "answers":
+        check_labelled(table)
+        answers = answers or Answers(model, head, tokenizer, length or tokenizer.max_length or 512)
+        return head.score(table, answers(table_columns(table, head), batch_size=batch_size))
     targets = table_targets(table, head)
-    if targets is None:
-        raise DataError(f"{table.source}: there are no labels to compare with. Name the column with label=.")
+    check_labelled(table)
     outputs = predict_logits(model, head, tokenizer, table, batch_size=batch_size, length=length)
     return head.report(targets, outputs)
 
 
-def order_by_size(*columns: list[str] | None) -> list[int]:
-    """Return the rows from the shortest text to the longest, by characters over all columns; ties keep their order."""
-    present = [column for column in columns if column is not None]
-    return sorted(range(len(present[0])), key=lambda i: sum(len(column[i]) for column in present))
+def check_labelled(table: Table) -> None:
+    """Raises: DataError where a table has no labels."""
+    if table.labels is None:
+        raise DataError(f"{table.source}: there are no labels to compare with. Name the column with label=.")

@@ -12,6 +12,7 @@ import numpy as np
 from keras_bert_zoo.data.batching import batches, table_targets
 from keras_bert_zoo.data.tables import Table
 from keras_bert_zoo.errors import ConfigError
+from keras_bert_zoo.training.answers import Answers
 from keras_bert_zoo.training.evaluation import evaluate
 from keras_bert_zoo.training.layouts import CHOICES, laid_out
 from keras_bert_zoo.training.optimizer import adamw
@@ -112,6 +113,7 @@ class _BestEpoch(keras.callbacks.Callback):
     def __init__(self, head: Head, tokenizer: Tokenizer, validation: Table | None, settings: Settings) -> None:
         super().__init__()
         self.head, self.tokenizer, self.validation, self.settings = head, tokenizer, validation, settings
+        self.answers: Answers | None = None  # traced once, not every epoch
         self.epochs: list[dict[str, float]] = []
         self.best = 0
         self.weights: list[np.ndarray] = []
@@ -119,8 +121,17 @@ class _BestEpoch(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = {} if logs is None else logs
         if self.validation is not None:
-            size = {"batch_size": self.settings.batch_size, "length": self.settings.length}
-            figures = evaluate(self.model, self.head, self.tokenizer, self.validation, **size)
+            if self.answers is None and self.head.scored_by == "answers":
+                self.answers = Answers(self.model, self.head, self.tokenizer, self.settings.length)
+            figures = evaluate(
+                self.model,
+                self.head,
+                self.tokenizer,
+                self.validation,
+                batch_size=self.settings.batch_size,
+                length=self.settings.length,
+                answers=self.answers,
+            )
             logs.update({f"val_{name}": value for name, value in figures.items()})  # shown by the progress bar
         self.epochs.append({name: float(value) for name, value in logs.items()})
         monitor = f"val_{self.head.monitor}"

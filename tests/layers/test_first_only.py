@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 import tiny
 
-from keras_bert_zoo.encoder import first_output, serving_copy, with_layout
+from keras_bert_zoo.encoder import encode, serving_copy, with_layout
 
 LENGTHS = np.array([3, 17, 1, 9, 5, 4, 18])  # packed: three groups, not in the order of the batch
 MASK = (np.arange(19) < LENGTHS[:, None]).astype("int32")
@@ -24,7 +24,7 @@ def encoder():
 
 @pytest.fixture(scope="module")
 def first(encoder):
-    return keras.Model(encoder.input, first_output(encoder))
+    return keras.Model(encoder.input, encode(encoder, first_only=True))
 
 
 @pytest.mark.parametrize("layout", ["padded", "packed"])

@@ -1,0 +1,84 @@
+"""Texts to answers: pack, run, decode, in one graph.  B batch."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from keras_bert_zoo.encoder import with_layout
+
+if TYPE_CHECKING:
+    from keras_bert_zoo.heads.head import Head
+    from keras_bert_zoo.text.tokenizer import Tokenizer
+
+Columns = Mapping[str, Sequence[Any]]  # strings by name of column; where the head says so, lists of strings
+
+
+def answering(
+    logits: Callable[[dict[str, Any]], Any], head: Head, tokenizer: Tokenizer, max_length: int
+) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """Return the function, for `tf.function`, from string columns [B] to the answers: pack, `logits`, decode."""
+    pack = head.pack(tokenizer, max_length)
+
+    def answer(columns: Mapping[str, Any]) -> dict[str, Any]:
+        features, _ = pack(columns)
+        return head.decode(logits({name: features[name] for name in head.inputs}), features)
+
+    return answer
+
+
+def column_specs(head: Head) -> dict[str, Any]:
+    """Return the signature of the columns a head answers: strings [B], or [B,C] where it says so."""
+    import tensorflow as tf
+
+    return {name: tf.TensorSpec([None] * head.ranks.get(name, 1), tf.string, name=name) for name in head.columns}
+
+
+class Answers:
+    """Answers lists of any length with a task model, rows of like length together.  Traced once, at first use."""
+
+    def __init__(self, model: keras.Model, head: Head, tokenizer: Tokenizer, max_length: int) -> None:
+        import tensorflow as tf
+
+        self.head = head
+        packed = functools.partial(with_layout(model, "packed"), training=False)  # padding costs nothing
+        answer = answering(packed, head, tokenizer, max_length)
+        self._answer = tf.function(answer, input_signature=[column_specs(head)])
+
+    def __call__(self, columns: Columns, *, batch_size: int = 32) -> list[dict[str, Any]]:
+        """Return each row's answer as plain values, in the order of the rows."""
+        from keras_bert_zoo.data.batching import as_strings
+
+        order = order_by_size(*columns.values())
+        answers: list[dict[str, Any]] = [{}] * len(order)
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            batch = {
+                name: as_strings([values[i] for i in rows], rank=self.head.ranks.get(name, 1))
+                for name, values in columns.items()
+            }
+            served = {name: plain(value.numpy()) for name, value in self._answer(batch).items()}
+            for place, row in enumerate(rows):
+                answers[row] = self.head.trim({name: values[place] for name, values in served.items()})
+        return answers
+
+
+def order_by_size(*columns: Sequence[Any] | None) -> list[int]:
+    """Return the rows from the shortest text to the longest, by characters over all columns; ties keep their order."""
+    present = [column for column in columns if column is not None]
+    return sorted(range(len(present[0])), key=lambda i: sum(_size(column[i]) for column in present))
+
+
+def plain(values: np.ndarray) -> list[Any]:
+    """Turn an array into nested lists of plain values, bytes into text."""
+    if values.dtype == object:
+        values = np.vectorize(lambda text: text.decode("utf-8", "replace"), otypes=[object])(values)
+    return values.tolist()
+
+
+def _size(cell: Any) -> int:
+    return sum(map(len, cell)) if isinstance(cell, (list, tuple)) else len(cell)

@@ -23,7 +23,8 @@ class Plan:
 
     `texts` and `mixed` count texts a turn, `lines` those the tokenizers cut, `rows` those a turn of training learns
     from, `calls` the single sentences a turn of latency asks.  `encoder` is a BertConfig in words, `grid` the batch
-    and length it is run at.  `gemm` are the sides of the big square products.
+    and length it is run at.  `gemm` are the sides of the big square products.  `rest` are seconds before each turn:
+    OpenMP's threads spin for up to 0.2 s after their work and would slow the next side.
     """
 
     repeats: int = 5
@@ -37,6 +38,7 @@ class Plan:
     encoder: dict[str, int] = dataclasses.field(default_factory=lambda: dict(BERT_BASE))
     grid: tuple[int, int] = (8, 128)
     gemm: tuple[int, ...] = (2048, 4096)
+    rest: float = 0.3
     seed: int = 0
 
 
@@ -50,6 +52,7 @@ QUICK = Plan(
     encoder={**BERT_BASE, "vocab_size": 1000, "num_hidden_layers": 2},
     grid=(2, 64),
     gemm=(512,),
+    rest=0.0,
 )
 
 

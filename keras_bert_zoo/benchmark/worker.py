@@ -19,6 +19,7 @@ import dataclasses
 import json
 import os
 import sys
+import time
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -59,7 +60,8 @@ class Server:
         return {"answers": [[float(value) for value in row] for row in answer(self.setup.probe)]}
 
     def turn(self, way: str, workload: str) -> dict[str, Any]:
-        """Do one turn."""
+        """Do one turn, after a rest in which the threads of others stop spinning."""
+        time.sleep(self.setup.plan.rest)
         return dataclasses.asdict(self.ways[way].turns[workload]())
 
 

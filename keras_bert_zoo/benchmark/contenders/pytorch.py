@@ -75,9 +75,12 @@ def _encoder(setup: Setup, name: str) -> Way:
             for _ in range(CALLS):
                 model(input_ids=ones, attention_mask=ones, token_type_ids=0 * ones)
 
-    amount = CALLS * gigaflop(config, batch, length)
+    def turn() -> Took:
+        work()  # warms up
+        return Took(seconds(work), CALLS * gigaflop(config, batch, length))
+
     settings = f"BertModel, SDPA, inference_mode, weights in {name}; {setup.threads} threads"
-    return Way(name, name, settings, {ENCODER: lambda: Took(seconds(work), amount)})
+    return Way(name, name, settings, {ENCODER: turn})
 
 
 def training(setup: Setup) -> list[Way]:

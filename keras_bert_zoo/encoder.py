@@ -70,13 +70,14 @@ def encode(encoder: keras.Model, inputs: Mapping[str, Any] | None = None, *, fir
     """Run an encoder's layers on symbolic inputs, its own unless given: `sequence_output` [B,T,D].
 
     With `first_only` it is `sequence_output[:, :1]`, all that a pooler reads, for less: the last block works on B
-    tokens instead of N.
+    tokens instead of N.  Raises: ConfigError where the model is no encoder of `build_encoder`.
     """
+    layers = encoder_config(encoder).num_hidden_layers
     layer = encoder.get_layer
     word_ids, mask, type_ids = ((encoder.input if inputs is None else inputs)[name] for name in INPUTS)
     grid = layer("grid")(mask)
     x = layer("embeddings")(word_ids, type_ids, grid)  # [N,D]
-    *blocks, last = [each for each in encoder.layers if isinstance(each, Block)]
+    *blocks, last = [layer(f"block_{i}") for i in range(layers)]
     for block in blocks:
         x = block(x, grid)  # [N,D]
     return last(x, grid, first_only=True) if first_only else layer("to_grid")(last(x, grid), grid)

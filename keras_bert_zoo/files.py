@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from keras_bert_zoo.errors import ConfigError
+from keras_bert_zoo.stopping import undone_at_stop
 
 
 @contextmanager
@@ -17,12 +18,10 @@ def new_file(path: Path) -> Iterator[Path]:
     """Hand out a hidden path beside `path` to write; move it into place at the end, or leave nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with cleared(lambda: partial.unlink(missing_ok=True)):
         yield partial
         partial.chmod(0o666 & ~_umask())  # safetensors keeps its files private
         os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -35,7 +34,7 @@ def new_folder(folder: str | Path, *, overwrite: bool = False) -> Iterator[Path]
     check_absent(target, overwrite=overwrite)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
+    with cleared(lambda: shutil.rmtree(partial, ignore_errors=True)):
         yield partial
         partial.chmod(0o777 & ~_umask())  # mkdtemp makes it private
         if target.exists():
@@ -45,8 +44,16 @@ def new_folder(folder: str | Path, *, overwrite: bool = False) -> Iterator[Path]
             shutil.rmtree(old)
         else:
             os.rename(partial, target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def cleared(clear: Callable[[], object]) -> Iterator[None]:
+    """Call `clear` at the end of the block, whatever ends it, Ctrl-C under `kbz` included."""
+    with undone_at_stop(clear):
+        try:
+            yield
+        finally:
+            clear()
 
 
 def check_absent(folder: str | Path, *, overwrite: bool = False) -> None:

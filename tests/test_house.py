@@ -12,7 +12,7 @@ import keras_bert_zoo as kbz
 PACKAGE = Path(kbz.__file__).parent
 # From the ground up: a room imports from lower floors, and from rooms of its own floor only where NEIGHBOURS says so.
 FLOORS = [
-    {"_version", "errors"},
+    {"_version", "errors", "stopping"},
     {"config", "files"},
     {"layers", "text", "data", "weights", "zoo", "estimate"},
     {"encoder", "rematerialize", "training"},

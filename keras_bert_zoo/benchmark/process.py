@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from keras_bert_zoo.stopping import undone_at_stop
+
 PATIENCE = 900.0  # seconds that one order may take: a worker that hangs must not hang the run
 # Peers take everything from the folder they are given; TensorFlow's own notices are no last words.
 ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow", "HF_HUB_OFFLINE": "1"}
@@ -70,7 +72,7 @@ class Worker:
     def end(self) -> None:
         """End the process, whatever it does."""
         self._process.kill()
-        self._process.wait()
+        self._process.wait(timeout=60)  # with a limit: without one, Ctrl-C in the midst of it would wait for itself
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 stream.close()
@@ -90,11 +92,17 @@ class Crew:
     def __init__(self, setup: Path) -> None:
         self.setup = setup
         self._workers: list[Worker] = []
+        self._stopping = undone_at_stop(self._end)
 
     def __enter__(self) -> Crew:
+        self._stopping.__enter__()
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, *error: Any) -> None:
+        self._stopping.__exit__(*error)
+        self._end()
+
+    def _end(self) -> None:
         for worker in self._workers:
             worker.end()
 

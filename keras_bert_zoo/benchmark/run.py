@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 
@@ -10,6 +11,7 @@ from keras_bert_zoo.benchmark.measure import measure
 from keras_bert_zoo.benchmark.plan import QUICK, Plan, Setup
 from keras_bert_zoo.benchmark.report import Report
 from keras_bert_zoo.benchmark.texts import dataset_texts, read_labelled, read_lines, repeated, short_and_long
+from keras_bert_zoo.files import cleared
 
 PROBE = 16  # texts whose answers are compared
 
@@ -41,7 +43,8 @@ def benchmark(
         texts, labelled = dataset_texts()
         own, rows = own or texts, rows or labelled
     mixed = read_lines(mixed_file)[: plan.mixed] if mixed_file else short_and_long(own, plan.mixed, plan.seed)
-    with tempfile.TemporaryDirectory(prefix="kbz-benchmark-") as folder:
+    folder = tempfile.mkdtemp(prefix="kbz-benchmark-")
+    with cleared(lambda: shutil.rmtree(folder, ignore_errors=True)):
         setup = Setup(
             folder=folder,
             source=source,

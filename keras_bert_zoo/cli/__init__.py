@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from importlib import import_module
 from typing import Any
 
@@ -11,9 +10,9 @@ import click
 
 from keras_bert_zoo._version import __version__
 from keras_bert_zoo.errors import ZooError
+from keras_bert_zoo.stopping import end_on_interrupt
 
 COMMANDS = ("quickstart", "presets", "train", "evaluate", "predict", "export", "benchmark", "estimate")
-INTERRUPTED = 130  # as a shell reports a process that Ctrl-C ended
 
 
 class _Commands(click.Group):
@@ -32,9 +31,6 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except ZooError as error:
             raise click.ClickException(str(error)) from error
-        except KeyboardInterrupt:
-            click.echo("\nStopped. No half-written folder is left.", err=True)
-            ctx.exit(INTERRUPTED)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -53,13 +49,6 @@ def main() -> None:
 
 
 def run() -> None:
-    """Be the `kbz` script: `main`, and after Ctrl-C an end at once."""
-    try:
-        main()
-    except SystemExit as end:
-        if end.code != INTERRUPTED:
-            raise
-        # All is cleaned up by now. An orderly end would wait for TensorFlow's threads, which sometimes abort instead.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(INTERRUPTED)
+    """Be the `kbz` script: `main`, which Ctrl-C ends at once."""
+    end_on_interrupt()
+    main()

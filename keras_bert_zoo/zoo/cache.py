@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from keras_bert_zoo.errors import DownloadError
+from keras_bert_zoo.files import cleared
 
 Progress = Callable[[str], None]  # called with one short sentence at every step of a fetch
 
@@ -54,16 +55,13 @@ def _build(folder: Path, files: tuple[str, ...], build: Callable[[Path], None]) 
     if partial.exists():  # a process was killed here; the lock says that it no longer runs
         shutil.rmtree(partial)
     partial.mkdir()
-    try:
+    with cleared(lambda: shutil.rmtree(partial, ignore_errors=True)):
         build(partial)
         if missing := _missing(partial, files):
             raise DownloadError(f"{folder.name}: the fetched archive gave no {', '.join(missing)}.")
         if folder.exists():  # somebody removed files from a finished entry
             shutil.rmtree(folder)
         os.replace(partial, folder)
-    except BaseException:  # Ctrl-C too must leave nothing
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
 
 
 @contextmanager

@@ -1,0 +1,42 @@
+"""Ctrl-C under `kbz`: what is half done is undone, last things first, and the process is gone."""
+
+import signal
+import subprocess
+import sys
+
+from keras_bert_zoo import stopping
+
+SCRIPT = """
+import os, signal, sys
+from pathlib import Path
+from keras_bert_zoo.files import new_file, new_folder
+from keras_bert_zoo.stopping import end_on_interrupt, undone_at_stop
+end_on_interrupt()
+def broken():
+    raise OSError("it cannot be undone")
+try:
+    with new_folder("run") as folder, new_file(Path("figures.json")) as aside, undone_at_stop(broken):
+        (folder / "half.txt").write_text("half")
+        aside.write_text("half")
+        with undone_at_stop(lambda: print("the first", sorted(os.listdir()), flush=True)):
+            pass
+        with undone_at_stop(lambda: print("undone", len(os.listdir()), flush=True)):
+            print("ready", flush=True)
+            while True:
+                signal.pause()
+finally:
+    print("never printed: nothing unwinds")
+"""
+
+
+def test_what_is_half_done_is_undone(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", SCRIPT], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        said, errors = process.communicate(timeout=60)
+    assert process.returncode == stopping.INTERRUPTED == 130
+    assert said == "undone 2\n"
+    assert errors == "\nStopped. No half-written folder is left.\n"
+    assert list(tmp_path.iterdir()) == []

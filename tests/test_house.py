@@ -147,10 +147,12 @@ def test_the_public_names():
         "heads",
         "layers",
         "load",
+        "rematerialize",
         "save",
         "strategy",
         "text",
         "weights",
+        "with_layout",
         "zoo",
     ]
     for name in dir(kbz):

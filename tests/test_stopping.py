@@ -40,3 +40,22 @@ def test_what_is_half_done_is_undone(tmp_path):
     assert said == "undone 2\n"
     assert errors == "\nStopped. No half-written folder is left.\n"
     assert list(tmp_path.iterdir()) == []
+
+
+UNCUT = """
+import os, signal
+from keras_bert_zoo.stopping import end_on_interrupt, uncut
+end_on_interrupt()
+with uncut():
+    with uncut():
+        os.kill(os.getpid(), signal.SIGINT)
+        print("still here", flush=True)
+    print("and here", flush=True)
+print("never printed")
+"""
+
+
+def test_a_block_is_not_cut():
+    done = subprocess.run([sys.executable, "-c", UNCUT], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 130
+    assert done.stdout == "still here\nand here\n"

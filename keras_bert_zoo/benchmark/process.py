@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import signal
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from keras_bert_zoo.stopping import undone_at_stop
+from keras_bert_zoo.stopping import uncut, undone_at_stop
 
 PATIENCE = 900.0  # seconds that one order may take: a worker that hangs must not hang the run
 # Peers take everything from the folder they are given; TensorFlow's own notices are no last words.
@@ -108,10 +107,6 @@ class Crew:
 
     def start(self, module: str, log: str) -> Worker:
         """Start a worker whose words go to a file of that name beside the setup."""
-        # Ctrl-C waits until the new process is on the list.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
+        with uncut():  # until the new process is on the list
             self._workers.append(Worker(module, self.setup, self.setup.with_name(f"{log}.log")))
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return self._workers[-1]

@@ -54,8 +54,18 @@ class Bundle:
         return encoder_config(self.encoder).replace(pad_token_id=self.tokenizer.pad_id)
 
     def attach(self, head: Head) -> Bundle:
-        """Return a bundle with another head on the same encoder."""
-        return dataclasses.replace(self, head=head, model=head.attach(self.encoder))
+        """Return a bundle with another head on the same encoder.
+
+        Heads of pretraining keep what they have learnt: `MaskedLM` on a bundle with a `Pretraining` head, or on
+        another `MaskedLM`, begins with the weights that are there.
+        """
+        model = head.attach(self.encoder)
+        if head.lasting and self.head is not None and self.head.lasting and self.model is not None:
+            learnt = {weight.path: weight for weight in self.model.weights if weight.path.startswith("head_")}
+            for weight in model.weights:
+                if weight.path in learnt:
+                    weight.assign(learnt[weight.path].value)
+        return dataclasses.replace(self, head=head, model=model)
 
     def predict(self, texts: Sequence[str], *, batch_size: int = 32, **more: Sequence[Any]) -> list[dict[str, Any]]:
         """Answer each text with the dict the served model gives: `predict(["a"])`, `predict(["a"], text_pair=["b"])`.

@@ -99,6 +99,7 @@ class Bundle:
 def load(
     source: str | Path,
     *,
+    head: Head | None = None,
     encoder_only: bool = False,
     unused: Sequence[str] = (),
     missing: Sequence[str] = (),
@@ -107,7 +108,9 @@ def load(
     """Load a preset, a local Hugging Face or zoo folder, or `hf://org/name`.
 
     Every tensor must fit; exceptions are named by the caller as patterns: `unused` of the file's names, `missing`
-    of ours.  `encoder_only` leaves the head out.  `dtype` is a Keras dtype or policy for the layers.
+    of ours.  `head` is the head to read where the folder's files name another: Google's weights are called
+    BertForMaskedLM but hold both heads of pretraining.  `encoder_only` leaves the head out.  `dtype` is a Keras dtype
+    or policy for the layers.
     Raises: DownloadError, ConfigError, VocabularyError, CheckpointError.
     """
     folder = fetch(str(source))
@@ -121,7 +124,7 @@ def load(
             " (vocab_size in config.json). The two files do not belong together."
         )
     encoder = build_encoder(config, dtype=dtype)
-    head = None if encoder_only else _head(folder, raw, ours)
+    head = None if encoder_only else head or _head(folder, raw, ours)
     model = head.attach(encoder) if head else None
     rows = head.rows("huggingface") if head else []
     huggingface.import_weights(_Whole(encoder, model), folder, head_rows=rows, unused=unused, missing=missing)

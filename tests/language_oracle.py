@@ -1,4 +1,4 @@
-"""The heads of pretraining in NumPy, from Hugging Face's tensors, and Google's losses.  Nothing here uses the package."""
+"""The heads of pretraining in NumPy, from Hugging Face's tensors, and Google's losses; no use of the package."""
 
 import bert_oracle
 import numpy as np

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import keras
 
 from keras_bert_zoo.encoder import INPUTS, encode, encoder_config
-from keras_bert_zoo.heads.head import MASKED_LM_ROWS, Head, Packer, Where, check_masking
+from keras_bert_zoo.heads.head import MASKED_LM_ROWS, NEXT_SENTENCE_ROWS, Head, Packer, Where, check_masking
 from keras_bert_zoo.layers.masked_lm import token_logits
 from keras_bert_zoo.training.masked_lm import MaskedLMAccuracy, MaskedLMLoss, Perplexity
 from keras_bert_zoo.training.model import TaskModel
@@ -114,8 +114,8 @@ class MaskedLM(Head):
     def rows(self, format: str) -> Sequence[AnyRow]:
         """Return where its own weights live in a weight format.  Raises: ConfigError on a format without a place."""
         self.check_format(format)
-        # Google's own weights are kept whole under this class's name: with the other head of pretraining
-        return (*MASKED_LM_ROWS, Spare("cls.seq_relationship.weight"), Spare("cls.seq_relationship.bias"))
+        # Google's own weights are kept under this class's name with the other head of pretraining beside it
+        return (*MASKED_LM_ROWS, *(Spare(row.theirs) for row in NEXT_SENTENCE_ROWS))
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make the same head again."""

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
-from keras_bert_zoo.heads.head import NEXT_SENTENCE_ROWS, Head, Where, next_sentence_targets
-from keras_bert_zoo.weights.rows import AnyRow
+from keras_bert_zoo.heads.head import MASKED_LM_ROWS, NEXT_SENTENCE_ROWS, Head, Where, next_sentence_targets
+from keras_bert_zoo.weights.rows import AnyRow, Spare
 
 
 class NextSentence(Head):
@@ -48,7 +48,8 @@ class NextSentence(Head):
     def rows(self, format: str) -> Sequence[AnyRow]:
         """Return where its own weights live in a weight format.  Raises: ConfigError on a format without a place."""
         self.check_format(format)
-        return NEXT_SENTENCE_ROWS
+        # a file of both heads of pretraining can be read for this one alone
+        return (*NEXT_SENTENCE_ROWS, *(Spare(row.theirs) for row in MASKED_LM_ROWS))
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make the same head again."""

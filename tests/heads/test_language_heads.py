@@ -62,9 +62,11 @@ def given(model, features):
 
 def named(outputs, architecture):
     """Name the outputs of a model with one."""
-    return outputs if isinstance(outputs, dict) else {
-        {"BertForMaskedLM": "masked_lm"}.get(architecture, "next_sentence"): outputs
-    }
+    return (
+        outputs
+        if isinstance(outputs, dict)
+        else {{"BertForMaskedLM": "masked_lm"}.get(architecture, "next_sentence"): outputs}
+    )
 
 
 def old_norms(values):
@@ -143,6 +145,19 @@ def test_google_s_own_files_keep_the_other_head_and_the_pooler(tmp_path):
     np.testing.assert_array_equal(bundle.encoder.get_layer("pooler").kernel, values["bert.pooler.dense.weight"].T)
 
 
+def test_either_head_of_a_folder_with_both(tmp_path):
+    folder, values = write_folder(tmp_path, "BertForPreTraining", with_copies)
+    features = inputs()
+    want = oracle.logits(values, features, features["masked_lm_positions"])
+    following = kbz.load(folder, head=kbz.heads.NextSentence())
+    np.testing.assert_allclose(following.model(given(following.model, features)), want["next_sentence"], atol=2e-5)
+    masked = kbz.load(folder, head=kbz.heads.MaskedLM(top_k=2))
+    assert masked.head.top_k == 2
+    np.testing.assert_allclose(masked.model(features), want["masked_lm"], atol=2e-5)
+    with pytest.raises(CheckpointError, match=r"missing: 'classifier\.bias'"):
+        kbz.load(folder, head=kbz.heads.Classification(["no", "yes"]), unused=["cls.*"])
+
+
 @pytest.mark.parametrize("architecture", CLASSES)
 def test_dropping_the_head_keeps_every_weight_of_the_encoder(tmp_path, architecture):
     folder, values = write_folder(tmp_path, architecture)
@@ -164,9 +179,7 @@ def test_a_head_of_pretraining_keeps_what_it_has_learnt_when_another_takes_over(
     want = oracle.logits(values, features, features["masked_lm_positions"])
     masked, following = bundle.attach(kbz.heads.MaskedLM()), bundle.attach(kbz.heads.NextSentence())
     np.testing.assert_allclose(masked.model(features), want["masked_lm"], atol=2e-5)
-    np.testing.assert_allclose(
-        following.model(given(following.model, features)), want["next_sentence"], atol=2e-5
-    )
+    np.testing.assert_allclose(following.model(given(following.model, features)), want["next_sentence"], atol=2e-5)
     other = bundle.attach(kbz.heads.Classification(["no", "yes"]))
     assert np.abs(other.model(given(other.model, features)) - want["next_sentence"]).max() > 0.1  # a task begins anew
 
@@ -233,7 +246,9 @@ def test_fit_on_google_s_records_by_google_s_loss():
             "next_sentence_loss": following,
             "masked_lm_accuracy": right,
             "masked_lm_perplexity": np.exp(masked),
-            "next_sentence_accuracy": (logits["next_sentence"].argmax(-1) == whole["next_sentence_labels"][:, 0]).mean(),
+            "next_sentence_accuracy": (
+                logits["next_sentence"].argmax(-1) == whole["next_sentence_labels"][:, 0]
+            ).mean(),
         },
         rel=1e-4,
     )

@@ -66,7 +66,9 @@ def test_which_are_asked_about(many):
     assert not np.isin(ids[asked], [CLS, SEP]).any()
     assert features["input_mask"].numpy()[asked].all()
     assert asked.sum() == targets[..., 1].sum()  # no place twice
-    for row, positions, (stood, weights) in zip(ids, masked["masked_lm_positions"], targets.transpose(0, 2, 1), strict=True):
+    for row, positions, (stood, weights) in zip(
+        ids, masked["masked_lm_positions"], targets.transpose(0, 2, 1), strict=True
+    ):
         real = weights > 0
         assert stood[real].tolist() == row[positions[real]].tolist()
         assert (np.diff(positions[real]) > 0).all()

@@ -102,7 +102,10 @@ def test_the_second_text_takes_the_words_behind_those_of_the_first():
 
 def test_packed_masks_are_counted_within_the_limit():
     tokenizer = tiny.tokenizer()
-    columns = [tf.constant(["[MASK] film [MASK] a", "a film", "so [MASK]"]), tf.constant(["it", "[MASK]", "b [MASK] c d"])]
+    columns = [
+        tf.constant(["[MASK] film [MASK] a", "a film", "so [MASK]"]),
+        tf.constant(["it", "[MASK]", "b [MASK] c d"]),
+    ]
     features = pack_with_masks(tokenizer, columns, 7)  # four tokens stay
     rows = [[tiny.VOCABULARY[i] for i in row] for row in features["input_word_ids"].numpy()]
     assert rows[0] == ["[CLS]", "[MASK]", "film", "[MASK]", "[SEP]", "it", "[SEP]"]

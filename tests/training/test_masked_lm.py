@@ -19,7 +19,9 @@ def batch(seed=1):
 
 def test_loss():
     logits, ids, weights, targets = batch()
-    assert float(MaskedLMLoss()(targets, logits)) == pytest.approx(oracle.masked_lm_loss(logits, ids, weights), rel=1e-6)
+    assert float(MaskedLMLoss()(targets, logits)) == pytest.approx(
+        oracle.masked_lm_loss(logits, ids, weights), rel=1e-6
+    )
     assert float(MaskedLMLoss()(targets * [1, 0], logits)) == 0
     assert float(MaskedLMLoss()(targets[:, :0], logits[:, :0])) == 0
     one = targets[:1, :1] * [1, 0] + [0, 1e-5]  # so little weight that the divisor's 1e-5 shows

@@ -81,7 +81,7 @@ def _choose_words(candidates: tf.Tensor, piece: tf.Tensor, draws: tf.Tensor, wan
     sizes = tf.reduce_sum(
         tf.one_hot(word, time, dtype=tf.int32) * tf.cast(candidates, tf.int32)[..., None], axis=1
     )  # [B,T], by number of word
-    first = places(begins).positions  # [B,W]
+    first = tf.pad(places(begins).positions, [[0, 0], [0, 1]])  # [B,W], one more than words, so that there is one
     count = tf.reduce_sum(tf.cast(begins, tf.int32), axis=1)  # [B]
     words = tf.shape(first)[1]
     real = tf.sequence_mask(count, words)

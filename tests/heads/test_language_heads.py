@@ -37,13 +37,15 @@ def record(seed=3):
     """A batch of Google's pretraining records, older names."""
     rng = np.random.default_rng(seed)
     features = inputs()
+    positions = features["masked_lm_positions"]
+    first = np.array([[place not in row[:i] for i, place in enumerate(row)] for row in positions.tolist()])
     return {
         "input_ids": features["input_word_ids"],
         "input_mask": features["input_mask"],
         "segment_ids": features["input_type_ids"],
-        "masked_lm_positions": features["masked_lm_positions"],
+        "masked_lm_positions": positions,
         "masked_lm_ids": rng.integers(0, VOCAB, (BATCH, M)),
-        "masked_lm_weights": (rng.random((BATCH, M)) < 0.6).astype("float32"),
+        "masked_lm_weights": (first & (rng.random((BATCH, M)) < 0.8)).astype("float32"),
         "next_sentence_labels": rng.integers(0, 2, (BATCH, 1)),
     }
 
@@ -296,11 +298,12 @@ def test_against_model_garden():
     weights = {weight.path: weight.numpy() for weight in bundle.model.trainable_variables}
     theirs = garden.MaskedLM(tf.Variable(weights["embeddings/token/embeddings"]), tf.nn.gelu)
     sequence = bundle.encoder({name: features[name] for name in bundle.encoder.input})["sequence_output"]
-    theirs(sequence, features["masked_lm_positions"])
+    positions = tf.constant(features["masked_lm_positions"])
+    theirs(sequence, positions)
     theirs.dense.set_weights([weights[f"head_transform/dense/{name}"] for name in ("kernel", "bias")])
     theirs.layer_norm.set_weights([weights[f"head_transform/norm/{name}"] for name in ("gamma", "beta")])
     theirs.bias.assign(weights["head_masked_lm/bias"])
-    want = theirs(sequence, features["masked_lm_positions"]).numpy()
+    want = theirs(sequence, positions).numpy()
     assert np.abs(want).max() > 1
     np.testing.assert_allclose(bundle.model(features), want, atol=1e-5)
 

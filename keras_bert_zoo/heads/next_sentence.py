@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
-from keras_bert_zoo.heads.head import MASKED_LM_ROWS, NEXT_SENTENCE_ROWS, Head, Where, next_sentence_targets
+from keras_bert_zoo.heads.head import Head, Where
+from keras_bert_zoo.heads.language import MASKED_LM_ROWS, NEXT_SENTENCE_ROWS, next_sentence_targets
 from keras_bert_zoo.weights.rows import AnyRow, Spare
 
 

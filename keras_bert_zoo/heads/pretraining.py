@@ -11,14 +11,13 @@ import numpy as np
 
 from keras_bert_zoo.encoder import INPUTS, encode, encoder_config
 from keras_bert_zoo.errors import DataError
-from keras_bert_zoo.heads.head import (
+from keras_bert_zoo.heads.head import Head, Packer, Where
+from keras_bert_zoo.heads.language import (
     MASKED_LM_ROWS,
     NEXT_SENTENCE_ROWS,
-    Head,
-    Packer,
-    Where,
     check_masking,
     next_sentence_targets,
+    trim_masks,
 )
 from keras_bert_zoo.layers.masked_lm import token_logits
 from keras_bert_zoo.training.masked_lm import MaskedLMAccuracy, MaskedLMLoss, Perplexity
@@ -102,20 +101,21 @@ class Pretraining(Head):
 
         Targets are a dict: `masked_lm` float32 [B,M,2], see `draw_masks`, and `next_sentence` int32 [B].
         """
-        from keras_bert_zoo.text.masking import draw_masks
-        from keras_bert_zoo.text.masks import pack_with_masks
+        from keras_bert_zoo.text.masking import typed_or_drawn
 
-        plain = super().pack(tokenizer, length)
-        most = self.max_predictions or max(1, round(self.mask_share * length))
+        pack = typed_or_drawn(
+            super().pack(tokenizer, length),
+            tokenizer,
+            self.columns,
+            length,
+            share=self.mask_share,
+            most=self.max_predictions,
+            whole_words=self.whole_words,
+        )
 
         def features(columns: Mapping[str, Any], targets: Any = None, seeds: Any = None) -> tuple[dict[str, Any], Any]:
-            if seeds is None:
-                return pack_with_masks(tokenizer, [columns[name] for name in self.columns], length), targets
-            packed, _ = plain(columns)
-            masked, asked = draw_masks(
-                packed, tokenizer, seeds, share=self.mask_share, most=most, whole_words=self.whole_words
-            )
-            return masked, {"masked_lm": asked, "next_sentence": targets}
+            packed, asked = pack(columns, seeds)
+            return packed, {"masked_lm": asked, "next_sentence": targets}
 
         return features
 
@@ -175,8 +175,7 @@ class Pretraining(Head):
 
     def trim(self, answer: dict[str, Any]) -> dict[str, Any]:
         """Return the answer without the masks that other rows of the batch have more."""
-        masks = sum(scores[0] > 0 for scores in answer["scores"])
-        return {**answer, "tokens": answer["tokens"][:masks], "scores": answer["scores"][:masks]}
+        return trim_masks(answer)
 
     def rows(self, format: str) -> Sequence[AnyRow]:
         """Return where its own weights live in a weight format.  Raises: ConfigError on a format without a place."""

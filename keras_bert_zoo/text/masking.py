@@ -6,13 +6,13 @@ row): the same text gets the same masks in whatever batch it comes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
-from keras_bert_zoo.text.masks import places
+from keras_bert_zoo.text.masks import pack_with_masks, places
 
 if TYPE_CHECKING:
     from keras_bert_zoo.text.tokenizer import Tokenizer
@@ -22,6 +22,32 @@ _FIRST_MIX, _SECOND_MIX = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 # What a number is drawn for: each gets numbers of its own.
 _ORDER, _KIND, _TOKEN = range(3)
 _MASKED, _MASKED_OR_RANDOM = 0.8, 0.9  # shares: 80 % [MASK], 10 % any token, 10 % as it was
+
+
+def typed_or_drawn(
+    plain: Callable[..., tuple[dict[str, Any], Any]],
+    tokenizer: Tokenizer,
+    names: Sequence[str],
+    length: int,
+    *,
+    share: float,
+    most: int | None,
+    whole_words: bool,
+) -> Callable[[Mapping[str, Any], Any], tuple[dict[str, Any], Any]]:
+    """Return a function from string columns [B] and seeds int64 [B,2], or None, to features and targets.
+
+    With seeds the rows that `plain` packs get masks drawn, see `draw_masks`; `most` None is the share of `length`.
+    Without, the masks typed in the columns `names` are meant, see `pack_with_masks`, and targets are None.
+    """
+    limit = max(1, round(share * length)) if most is None else most
+
+    def features(columns: Mapping[str, Any], seeds: Any) -> tuple[dict[str, Any], Any]:
+        if seeds is None:
+            return pack_with_masks(tokenizer, [columns[name] for name in names], length), None
+        packed, _ = plain(columns)
+        return draw_masks(packed, tokenizer, seeds, share=share, most=limit, whole_words=whole_words)
+
+    return features
 
 
 def draw_masks(

@@ -54,8 +54,18 @@ class Bundle:
         return encoder_config(self.encoder).replace(pad_token_id=self.tokenizer.pad_id)
 
     def attach(self, head: Head) -> Bundle:
-        """Return a bundle with another head on the same encoder."""
-        return dataclasses.replace(self, head=head, model=head.attach(self.encoder))
+        """Return a bundle with another head on the same encoder.
+
+        Heads of pretraining keep what they have learnt: `MaskedLM` on a bundle with a `Pretraining` head, or on
+        another `MaskedLM`, begins with the weights that are there.
+        """
+        model = head.attach(self.encoder)
+        if head.lasting and self.head is not None and self.head.lasting and self.model is not None:
+            learnt = {weight.path: weight for weight in self.model.weights if weight.path.startswith("head_")}
+            for weight in model.weights:
+                if weight.path in learnt:
+                    weight.assign(learnt[weight.path].value)
+        return dataclasses.replace(self, head=head, model=model)
 
     def predict(self, texts: Sequence[str], *, batch_size: int = 32, **more: Sequence[Any]) -> list[dict[str, Any]]:
         """Answer each text with the dict the served model gives: `predict(["a"])`, `predict(["a"], text_pair=["b"])`.
@@ -89,6 +99,7 @@ class Bundle:
 def load(
     source: str | Path,
     *,
+    head: Head | None = None,
     encoder_only: bool = False,
     unused: Sequence[str] = (),
     missing: Sequence[str] = (),
@@ -97,7 +108,9 @@ def load(
     """Load a preset, a local Hugging Face or zoo folder, or `hf://org/name`.
 
     Every tensor must fit; exceptions are named by the caller as patterns: `unused` of the file's names, `missing`
-    of ours.  `encoder_only` leaves the head out.  `dtype` is a Keras dtype or policy for the layers.
+    of ours.  `head` is the head to read where the folder's files name another: Google's weights are called
+    BertForMaskedLM but hold both heads of pretraining.  `encoder_only` leaves the head out.  `dtype` is a Keras dtype
+    or policy for the layers.
     Raises: DownloadError, ConfigError, VocabularyError, CheckpointError.
     """
     folder = fetch(str(source))
@@ -111,7 +124,7 @@ def load(
             " (vocab_size in config.json). The two files do not belong together."
         )
     encoder = build_encoder(config, dtype=dtype)
-    head = None if encoder_only else _head(folder, raw, ours)
+    head = None if encoder_only else head or _head(folder, raw, ours)
     model = head.attach(encoder) if head else None
     rows = head.rows("huggingface") if head else []
     huggingface.import_weights(_Whole(encoder, model), folder, head_rows=rows, unused=unused, missing=missing)

@@ -50,8 +50,9 @@ def finetune(
 ) -> Run:
     """Fine-tune weights on a table and, with `out`, write the run as a folder that `kbz.load` reads.
 
-    `source` is what `load` takes, or a bundle.  The folder also holds `history.json`, `training.png` and a model
-    card that cites `command` and `data`.  The same seed gives the same numbers on the same machine.
+    `source` is what `load` takes, or a bundle; a head it has is replaced, see `Bundle.attach`.  The folder also holds
+    `history.json`, `training.png` and a model card that cites `command` and `data`.  The same seed gives the same
+    numbers on the same machine.
     Raises: ConfigError where `out` is there already and `overwrite` is false, and all that its parts raise.
     """
     settings = settings or Settings()
@@ -61,7 +62,7 @@ def finetune(
     place = strategy(devices)
     layout = choose_layout(settings.layout, place.num_replicas_in_sync)
     with place.scope():
-        loaded = source if isinstance(source, Bundle) else load(source, encoder_only=True)
+        loaded = source if isinstance(source, Bundle) else load(source)
         length = min(settings.length, loaded.config.max_position_embeddings)
         settings = dataclasses.replace(settings, length=length, layout=layout)
         bundle = dataclasses.replace(loaded.attach(head), max_length=length)

@@ -319,4 +319,14 @@ def test_a_fresh_process_gives_the_same(backend, saved, outputs, features):
 
 
 def test_the_layers_are_public():
-    assert set(layers.__all__) == {"Block", "Embeddings", "Grid", "Norm", "Pooler", "SelfAttention", "ToGrid"}
+    assert set(layers.__all__) == {
+        "Block",
+        "Embeddings",
+        "Grid",
+        "MaskedLMBias",
+        "MaskedLMTransform",
+        "Norm",
+        "Pooler",
+        "SelfAttention",
+        "ToGrid",
+    }

@@ -103,6 +103,8 @@ def test_the_python(page, place, monkeypatch, capsys):
     monkeypatch.chdir(place)
     if not Path("runs/mood").exists():
         zoo.save(tiny.bundle(zoo.heads.Classification(["negative", "positive"])), "runs/mood")
+    if not Path("runs/notes").exists():
+        zoo.save(tiny.bundle(zoo.heads.MaskedLM()), "runs/notes")
     for block in blocks(page, "python"):
         exec(compile(block.replace(PRESET, "weights"), str(page), "exec"), {})
     printed = capsys.readouterr().out
@@ -115,6 +117,8 @@ def test_the_python(page, place, monkeypatch, capsys):
     if page.name == "tokenizer.md":
         assert "['a', 'good', 'film']" in printed
         assert "b'a good film'" in printed
+    if page.name == "masked-lm.md":
+        assert re.search(r"(?m)^a good ?\S+\.$", printed)
     if page.name == "serving.md":
         assert re.search(r"b'(negative|positive)'", printed)
 

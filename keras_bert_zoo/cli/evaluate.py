@@ -26,7 +26,7 @@ def command(
 ) -> None:
     """Measure a model on a labelled table.
 
-    SOURCE is a run or a Hugging Face folder, TABLE a tsv, csv or jsonl file.
+    SOURCE is a run or a Hugging Face folder, TABLE a tsv, csv or jsonl file, for masked_lm also a txt file.
 
     \b
     Example:

@@ -106,6 +106,11 @@ def _cells(answer: dict[str, Any]) -> dict[str, str]:
     if "labels" in answer:
         ranked = sorted(zip(answer["probabilities"], answer["labels"], strict=True), reverse=True)
         cells["probabilities"] = "  ".join(f"{label} {probability:.4f}" for probability, label in ranked)
+    if "tokens" in answer:
+        lines = []  # a mask each
+        for tokens, scores in zip(answer["tokens"], answer["scores"], strict=True):
+            lines.append("  ".join(f"{token} {score:.4f}" for token, score in zip(tokens, scores, strict=True)))
+        cells["tokens"] = "\n".join(lines)
     if "predicted" in answer:
         chosen = [label for label, yes in zip(answer["labels"], answer["predicted"], strict=True) if yes]
         cells = {"predicted": ", ".join(chosen), **cells}

@@ -43,7 +43,7 @@ from keras_bert_zoo.training.strategy import STRATEGIES
 @click.option("--max-length", type=click.IntRange(3), default=128, show_default=True, help="Limit in tokens.")
 @click.option("--patience", type=click.IntRange(1), help="Stop after so many epochs without a better one.")
 @click.option("--class-weight", type=click.Choice(["balanced"]), help="Let every label count the same in sum.")
-@click.option("--dropout", type=float, default=0.1, show_default=True, help="Dropout before the head.")
+@click.option("--dropout", type=float, help="Dropout before the head, where it has one; 0.1 unless given.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same numbers.")
 @click.option(
     "--layout",
@@ -80,22 +80,23 @@ def command(
     max_length: int,
     patience: int | None,
     class_weight: str | None,
-    dropout: float,
+    dropout: float | None,
     seed: int,
     layout: str,
     strategy: str,
     as_json: bool,
 ) -> None:
-    """Fine-tune on a labelled table.
+    """Fine-tune on a labelled table, or on plain text (--head masked_lm).
 
     SOURCE is a preset, a folder or hf://organisation/name.  Tables are tsv, csv or jsonl files; the data set
-    movie_snippets brings its own validation and test rows.  The run's folder holds the model of the best epoch, its
-    history and a model card, and appears when all is done.
+    movie_snippets brings its own validation and test rows; plain text is a txt file with one text a line.  The run's
+    folder holds the model of the best epoch, its history and a model card, and appears when all is done.
 
     \b
     Examples:
       kbz train minilm_l6_h384_uncased --train train.tsv --validation dev.tsv --out runs/mood
       kbz train minilm_l6_h384_uncased --train movie_snippets --head regression --out runs/rating
+      kbz train hf://google-bert/bert-base-uncased --head masked_lm --train notes.txt --out runs/notes
     """
     from keras_bert_zoo.data import read_splits
 
@@ -118,7 +119,8 @@ def command(
         from keras_bert_zoo.recipe import finetune
         from keras_bert_zoo.training.fit import Settings
 
-        config: dict[str, Any] = {**({"pair": True} if text_pair else {}), "dropout": dropout, **dict(settings)}
+        pair = {"pair": True} if text_pair and heads.takes(head, "pair") else {}
+        config: dict[str, Any] = {**pair, **({} if dropout is None else {"dropout": dropout}), **dict(settings)}
         if labels is not None:
             config["labels"] = [name.strip() for name in labels.split(",")]
         made = heads.for_labels(head, train.labels or [], config)

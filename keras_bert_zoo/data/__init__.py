@@ -10,6 +10,7 @@ from typing import Any
 _PUBLIC = {
     "Table": "keras_bert_zoo.data.tables",
     "read_table": "keras_bert_zoo.data.tables",
+    "read_lines": "keras_bert_zoo.data.lines",
     "Splits": "keras_bert_zoo.data.datasets",
     "DATASETS": "keras_bert_zoo.data.datasets",
     "load_dataset": "keras_bert_zoo.data.datasets",

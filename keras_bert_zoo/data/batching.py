@@ -41,7 +41,8 @@ def batches(
     Texts longer than `length` tokens are cut; unless given, at the limit the tokenizer's own files tell, else at 512.
     `shuffle` draws a new order each pass, from `seed`.  `by_length`
     puts rows of like length together; it follows `shuffle` unless given, so that without either the file's
-    order is kept.  Raises: DataError on an empty table or a label the head does not know, naming file and line.
+    order is kept.  What a head draws depends on the pass and the text's number in the table; without `shuffle` on the
+    latter alone.  Raises: DataError on an empty table or a label the head does not know, naming file and line.
     """
     if batch_size < 1:
         raise ConfigError(f"batch_size is {batch_size}, it must be at least 1.")
@@ -65,14 +66,20 @@ def batches(
         places = tf.range(count, dtype=tf.int32)
         if shuffle and by_length:
             places = tf.argsort(tf.random.stateless_uniform([count], tf.stack([draw, 2])))
-        return tf.data.Dataset.from_tensor_slices(places).map(lambda i: order[i * batch_size : (i + 1) * batch_size])
+        number = draw if shuffle else tf.constant(seed, tf.int64)  # of the pass: without shuffling all are the same
+        return tf.data.Dataset.from_tensor_slices(places).map(
+            lambda i: (order[i * batch_size : (i + 1) * batch_size], number)
+        )
 
-    def gather(index: tf.Tensor) -> tuple[dict[str, tf.Tensor], Any]:
+    def gather(index: tf.Tensor, number: tf.Tensor) -> tuple[dict[str, tf.Tensor], Any]:
         example = tf.gather(owners, index)  # [B]
         picked = {name: tf.gather(values, example) for name, values in columns.items()}  # [B] each, or [B,C]
         wanted = None if targets is None else _pick(targets, example)
-        window = {"window": tf.gather(windows, index)} if head.windowed else {}
-        features, packed = pack(picked, wanted, **window)
+        more = {"window": tf.gather(windows, index)} if head.windowed else {}
+        if head.draws:
+            text = tf.cast(example, tf.int64)
+            more["seeds"] = tf.stack([tf.broadcast_to(number, tf.shape(text)), text], axis=1)  # [B,2]
+        features, packed = pack(picked, wanted, **more)
         return {name: features[name] for name in head.inputs}, packed
 
     draws = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).take(1)

@@ -7,12 +7,14 @@ from importlib import import_module
 from pathlib import Path
 
 from keras_bert_zoo.data.datasets import DATASETS, load_dataset
+from keras_bert_zoo.data.lines import all_lines
 from keras_bert_zoo.data.tables import Table, read_table
 from keras_bert_zoo.errors import DataError
 
 # What a head's files are -> the function that reads one: (path, text=, label=, text_pair=) -> Table
 READERS: dict[str, tuple[str, str]] = {
     "table": ("keras_bert_zoo.data.tables", "read_table"),
+    "lines": ("keras_bert_zoo.data.lines", "read_lines"),
 }
 
 
@@ -59,12 +61,4 @@ def read_texts(path: str, *, text: str = "text", text_pair: str | None = None) -
         return {"text": table.texts} if table.pairs is None else {"text": table.texts, "text_pair": table.pairs}
     if text_pair is not None:
         raise DataError(f"{path}: plain text has no columns for pairs. Use a tsv, csv or jsonl file.")
-    try:
-        content = Path(path).expanduser().read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: invalid UTF-8 at byte {error.start}. Save the file as UTF-8.") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
-    if not content.strip():
-        raise DataError(f"{path} is empty.")
-    return {"text": [line.removesuffix("\r") for line in content.removesuffix("\n").split("\n")]}
+    return {"text": all_lines(path)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -22,6 +23,9 @@ HEADS: dict[str, Entry] = {
     "classification": Entry("keras_bert_zoo.heads.classification", "Classification", "table"),
     "multi_label": Entry("keras_bert_zoo.heads.multi_label", "MultiLabel", "table"),
     "regression": Entry("keras_bert_zoo.heads.regression", "Regression", "table"),
+    "masked_lm": Entry("keras_bert_zoo.heads.masked_lm", "MaskedLM", "lines"),
+    "next_sentence": Entry("keras_bert_zoo.heads.next_sentence", "NextSentence", "table"),
+    "pretraining": Entry("keras_bert_zoo.heads.pretraining", "Pretraining", "table"),
 }
 # Hugging Face's (architecture, problem_type) -> our name; None: an encoder without a head
 ARCHITECTURES: dict[tuple[str, str | None], str | None] = {
@@ -29,6 +33,9 @@ ARCHITECTURES: dict[tuple[str, str | None], str | None] = {
     ("BertForSequenceClassification", "single_label_classification"): "classification",
     ("BertForSequenceClassification", "multi_label_classification"): "multi_label",
     ("BertForSequenceClassification", "regression"): "regression",
+    ("BertForMaskedLM", None): "masked_lm",
+    ("BertForNextSentencePrediction", None): "next_sentence",
+    ("BertForPreTraining", None): "pretraining",
 }
 
 _CLASSES = {entry.class_name: entry.module for entry in HEADS.values()}
@@ -43,6 +50,11 @@ def make(name: str, config: Mapping[str, Any]) -> Any:
         return made(**config)
     except TypeError as error:
         raise ConfigError(f"The head '{name}' cannot be made from {dict(config)}: {error}.") from None
+
+
+def takes(name: str, argument: str) -> bool:
+    """Tell whether a head has an argument of this name.  Raises: ConfigError on an unknown head."""
+    return argument in inspect.signature(_class(name)).parameters
 
 
 def for_labels(name: str, values: Sequence[Any], config: Mapping[str, Any]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import keras
@@ -14,7 +14,7 @@ from keras_bert_zoo.encoder import INPUTS, encode, encoder_config
 from keras_bert_zoo.errors import ConfigError, DataError
 from keras_bert_zoo.layers import Pooler
 from keras_bert_zoo.training.model import TaskModel
-from keras_bert_zoo.weights.rows import TRANSPOSE, Row
+from keras_bert_zoo.weights.rows import TRANSPOSE, AnyRow, Row
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -46,7 +46,12 @@ class Head(ABC):
     inputs: ClassVar[tuple[str, ...]] = INPUTS  # which of the packed features the model takes
     ranks: ClassVar[Mapping[str, int]] = {}  # of string columns that are not [B]: 2 is a list of strings a row
     windowed: ClassVar[bool] = False  # whether one example may become several rows
-    scored_by: ClassVar[str] = "logits"  # what an evaluation compares with the data: "logits" or "answers"
+    # What an evaluation compares with the data: "logits" of all rows at once, "answers", or "metrics" batch by batch.
+    scored_by: ClassVar[str] = "logits"
+    labelled: ClassVar[bool] = True  # whether a table must have labels for it to learn
+    draws: ClassVar[bool] = False  # whether `pack` draws at random while learning
+    # Whether its weights mean the same under every model: a bundle that has them keeps them when it is attached.
+    lasting: ClassVar[bool] = False
 
     def __init__(self, outputs: int, *, pair: bool = False, dropout: float = 0.1, new_pooler: bool = False) -> None:
         check_dropout(type(self).__name__, dropout)
@@ -76,7 +81,8 @@ class Head(ABC):
         longest first.  Features that the model does not take are for `decode`.
 
         The function of a windowed head also takes `window`, int [B]: then each example gives its window of that
-        number alone, and R is B; else it gives them all.
+        number alone, and R is B; else it gives them all.  That of a head that draws also takes `seeds`, int64 [B,2],
+        for batches to learn from or to measure on: the pass's and the text's number.
         """
         from keras_bert_zoo.text.packing import pack
 
@@ -157,13 +163,32 @@ class Head(ABC):
         """Return the figures of a whole data set from trimmed answers; only asked where `scored_by` is "answers"."""
         return {}
 
+    def measure(self, batches: Iterable[tuple[Any, Any]]) -> dict[str, float]:
+        """Return the metrics over batches of targets and logits; only asked where `scored_by` is "metrics"."""
+        metrics = self.metrics()
+        several = isinstance(metrics, dict)
+        groups: dict[str, list[Any]] = metrics if several else {"": metrics}
+        for targets, outputs in batches:
+            for output, group in groups.items():
+                for metric in group:
+                    metric.update_state(*((targets[output], outputs[output]) if several else (targets, outputs)))
+        return {
+            f"{output}_{metric.name}" if several else metric.name: float(metric.result())
+            for output, group in groups.items()
+            for metric in group
+        }
+
     # ---- on disk
 
-    def rows(self, format: str) -> list[Row]:
+    def rows(self, format: str) -> Sequence[AnyRow]:
         """Return where its own weights live in a weight format.  Raises: ConfigError on a format without a place."""
+        self.check_format(format)
+        return [Row("head_logits/kernel", "classifier.weight", TRANSPOSE), Row("head_logits/bias", "classifier.bias")]
+
+    def check_format(self, format: str) -> None:
+        """Raises: ConfigError on a weight format without a place for heads."""
         if format != "huggingface":
             raise ConfigError(f"The weight format '{format}' has no place for the head '{self.name}'.")
-        return [Row("head_logits/kernel", "classifier.weight", TRANSPOSE), Row("head_logits/bias", "classifier.bias")]
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make the same head again."""

@@ -4,7 +4,18 @@ from keras_bert_zoo.layers.attention import SelfAttention
 from keras_bert_zoo.layers.block import Block
 from keras_bert_zoo.layers.embeddings import Embeddings
 from keras_bert_zoo.layers.layout import Grid, ToGrid
+from keras_bert_zoo.layers.masked_lm import MaskedLMBias, MaskedLMTransform
 from keras_bert_zoo.layers.norm import Norm
 from keras_bert_zoo.layers.pooling import Pooler
 
-__all__ = ["Block", "Embeddings", "Grid", "Norm", "Pooler", "SelfAttention", "ToGrid"]
+__all__ = [
+    "Block",
+    "Embeddings",
+    "Grid",
+    "MaskedLMBias",
+    "MaskedLMTransform",
+    "Norm",
+    "Pooler",
+    "SelfAttention",
+    "ToGrid",
+]

@@ -11,7 +11,7 @@ from keras_bert_zoo.layers.attention import SelfAttention
 from keras_bert_zoo.layers.layout import first_tokens, in_batch_order
 from keras_bert_zoo.layers.norm import Norm
 
-_ACTIVATIONS = {
+ACTIVATIONS = {
     "gelu_erf": lambda x: ops.gelu(x, approximate=False),
     "gelu_tanh": lambda x: ops.gelu(x, approximate=True),
     "relu": ops.relu,
@@ -74,7 +74,7 @@ class Block(keras.layers.Layer):
         self.inner = dense(intermediate_size, "inner")
         self.outer = dense(hidden_size, "outer")
         self.output_norm = norm("output_norm")
-        self.activation = _ACTIVATIONS[hidden_act]
+        self.activation = ACTIVATIONS[hidden_act]
         self.dropout = keras.layers.Dropout(hidden_dropout, name="dropout", dtype=self.dtype_policy)
 
     def build(self, x_shape: Any, grid_shape: Any = None) -> None:

@@ -1,4 +1,4 @@
-"""Token + position + segment.  B batch, T tokens a row, N tokens, D hidden size."""
+"""Token + position + segment.  B batch, T tokens a row, N tokens, D hidden size, V vocabulary."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from keras_bert_zoo.layers.norm import Norm
 class Embeddings(keras.layers.Layer):
     """Adds the token, position and segment vectors, then normalises and drops out.
 
-    Call: (word ids int [B,T], type ids int [B,T], grid) -> [N,D].
+    Call: (word ids int [B,T], type ids int [B,T], grid) -> [N,D]; the way back, with `unembed`: vectors [..,D] ->
+    their products with the token table, [..,V].
     Raises: DataError where T is known and longer than the position table.
     Source: Devlin et al. 2019, figure 2; modeling.py embedding_postprocessor.
     """
@@ -56,12 +57,24 @@ class Embeddings(keras.layers.Layer):
         """The token, position and segment tables."""
         return self.token, self.position, self.segment
 
-    def build(self, word_ids_shape: Any, type_ids_shape: Any = None, grid_shape: Any = None) -> None:
+    def build(self, x_shape: Any, type_ids_shape: Any = None, grid_shape: Any = None) -> None:
         for table in self.tables:
             table.build()
         self.norm.build((None, self.hidden_size))
 
-    def call(self, word_ids: Any, type_ids: Any, grid: dict[str, Any], training: bool | None = None) -> Any:
+    def call(
+        self,
+        x: Any,
+        type_ids: Any = None,
+        grid: Any = None,
+        unembed: bool = False,
+        training: bool | None = None,
+    ) -> Any:
+        if unembed:
+            flat = ops.reshape(x, (-1, self.hidden_size))
+            products = ops.matmul(flat, ops.transpose(self.token.embeddings))
+            return ops.reshape(products, (*ops.shape(x)[:-1], self.vocab_size))  # [..,V]
+        word_ids = x
         if word_ids.shape[1] is not None and word_ids.shape[1] > self.max_position_embeddings:
             raise DataError(
                 f"Rows of {word_ids.shape[1]} tokens do not fit a model with {self.max_position_embeddings} positions."
@@ -73,8 +86,15 @@ class Embeddings(keras.layers.Layer):
         return self.dropout(self.norm(x), training=training)  # [N,D]
 
     def compute_output_spec(
-        self, word_ids: Any, type_ids: Any, grid: dict[str, Any], training: bool | None = None
+        self,
+        x: Any,
+        type_ids: Any = None,
+        grid: Any = None,
+        unembed: bool = False,
+        training: bool | None = None,
     ) -> Any:
+        if unembed:
+            return keras.KerasTensor((*x.shape[:-1], self.vocab_size), dtype=self.compute_dtype)
         return keras.KerasTensor((None, self.hidden_size), dtype=self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:

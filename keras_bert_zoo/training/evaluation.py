@@ -45,17 +45,21 @@ def evaluate(
     length: int | None = None,
     answers: Answers | None = None,
 ) -> dict[str, float]:
-    """Return the head's figures on a labelled table.
+    """Return the head's figures on a table.
 
-    A head that is scored by its answers answers every row, with `answers` where they are at hand.
-    Raises: DataError where the table has no labels.
+    A head that is scored by its answers answers every row, with `answers` where they are at hand; one that is scored
+    by metrics is measured batch by batch, for its logits of a whole table would be too many.
+    Raises: DataError where the table lacks the labels it needs.
     """
-    if head.scored_by == "answers":
+    if head.labelled:
         check_labelled(table)
+    if head.scored_by == "metrics":
+        rows = batches(table, head, tokenizer, batch_size, length=length, by_length=True)
+        return head.measure((targets, model.predict_on_batch(features)) for features, targets in rows)
+    if head.scored_by == "answers":
         answers = answers or Answers(model, head, tokenizer, length or tokenizer.max_length or 512)
         return head.score(table, answers(table_columns(table, head), batch_size=batch_size))
     targets = table_targets(table, head)
-    check_labelled(table)
     outputs = predict_logits(model, head, tokenizer, table, batch_size=batch_size, length=length)
     return head.report(targets, outputs)
 

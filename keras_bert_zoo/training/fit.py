@@ -13,7 +13,7 @@ from keras_bert_zoo.data.batching import batches, table_targets
 from keras_bert_zoo.data.tables import Table
 from keras_bert_zoo.errors import ConfigError
 from keras_bert_zoo.training.answers import Answers
-from keras_bert_zoo.training.evaluation import evaluate
+from keras_bert_zoo.training.evaluation import check_labelled, evaluate
 from keras_bert_zoo.training.layouts import CHOICES, laid_out
 from keras_bert_zoo.training.optimizer import adamw
 
@@ -80,6 +80,8 @@ def fit(
     Raises: DataError and ConfigError as `batches`, `adamw` and `laid_out` do.
     """
     settings = settings or Settings()
+    if head.labelled:
+        check_labelled(train)
     rows = batches(
         train, head, tokenizer, settings.batch_size, length=settings.length, shuffle=True, seed=settings.seed
     )

@@ -19,7 +19,7 @@ import numpy as np
 from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.errors import CheckpointError, ConfigError
 from keras_bert_zoo.files import new_file
-from keras_bert_zoo.weights.rows import TRANSPOSE, Constant, Row, Shape
+from keras_bert_zoo.weights.rows import TRANSPOSE, AnyRow, Constant, Row, Shape
 from keras_bert_zoo.weights.tensors import WEIGHTS, SafetensorsFolder, read_json, write_safetensors
 from keras_bert_zoo.weights.transfer import Audit, export_audit, export_rows, import_rows
 
@@ -42,7 +42,7 @@ def _position_ids(shapes: Mapping[str, Shape]) -> np.ndarray:
 
 
 # Source: transformers, models/bert/modeling_bert.py, the names of BertModel's parameters.
-ROWS: tuple[Row | Constant, ...] = (
+ROWS: tuple[AnyRow, ...] = (
     Row("embeddings/token/embeddings", _TOKENS),
     Row(_POSITIONS, "embeddings.position_embeddings.weight"),
     Row("embeddings/segment/embeddings", "embeddings.token_type_embeddings.weight"),
@@ -89,7 +89,7 @@ def import_weights(
     model: keras.Model,
     folder: str | os.PathLike[str],
     *,
-    head_rows: Sequence[Row | Constant] = (),
+    head_rows: Sequence[AnyRow] = (),
     unused: Sequence[str] = (),
     missing: Sequence[str] = (),
 ) -> Audit:
@@ -113,7 +113,7 @@ def write_weights(
     model: keras.Model,
     folder: str | os.PathLike[str],
     *,
-    head_rows: Sequence[Row | Constant] = (),
+    head_rows: Sequence[AnyRow] = (),
     prefix: bool,
 ) -> Audit:
     """Write `model.safetensors` with exactly the tensors that transformers writes for the same class.
@@ -150,7 +150,7 @@ def write_config(
         aside.write_text(text + "\n", encoding="utf-8")
 
 
-def _prefixed(prefix: str) -> list[Row | Constant]:
+def _prefixed(prefix: str) -> list[AnyRow]:
     return [dataclasses.replace(row, theirs=prefix + row.theirs) for row in ROWS]
 
 
@@ -164,7 +164,7 @@ def _prefix(reader: SafetensorsFolder) -> str:
     )
 
 
-def _old_norm(row: Row | Constant) -> Row | Constant:
+def _old_norm(row: AnyRow) -> AnyRow:
     theirs = row.theirs
     for new, old in _OLD_NORM.items():
         theirs = theirs.replace(new, old)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -54,6 +54,27 @@ class Constant:
     values: Callable[[Mapping[str, Shape]], np.ndarray]
 
 
+@dataclasses.dataclass(frozen=True)
+class Tied:
+    """A tensor of theirs that repeats another, `source`: older files carry it; it is checked, never loaded or written.
+
+    Source: transformers, `_tied_weights_keys`: what is tied is written once.
+    """
+
+    theirs: str
+    source: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Spare:
+    """A tensor of theirs that files of this class may carry though the class has no use for it: left where it is."""
+
+    theirs: str
+
+
+AnyRow: TypeAlias = Row | Constant | Tied | Spare
+
+
 class Pair(NamedTuple):
     """A row with its `{i}` filled in."""
 
@@ -62,12 +83,12 @@ class Pair(NamedTuple):
     op: Op
 
 
-def expand(rows: Iterable[Row | Constant], paths: Iterable[str]) -> list[Pair]:
-    """Return one pair for each variable path that a row of the table names, constants left out."""
+def expand(rows: Iterable[AnyRow], paths: Iterable[str]) -> list[Pair]:
+    """Return one pair for each variable path that a row of the table names; only a `Row` names any."""
     known = set(paths)
     pairs = []
     for row in rows:
-        if isinstance(row, Constant):
+        if not isinstance(row, Row):
             continue
         layers = range(len(known)) if "{i}" in row.ours else [0]  # no model has more layers than weights
         for i in layers:

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from keras_bert_zoo.errors import CheckpointError
-from keras_bert_zoo.weights.rows import Constant, Pair, Row, Shape, expand
+from keras_bert_zoo.weights.rows import AnyRow, Constant, Pair, Shape, Spare, Tied, expand
 
 _FLOATS = ("float64", "float32", "float16", "bfloat16")
 
@@ -45,8 +45,9 @@ class TensorReader(Protocol):
 class Audit:
     """What became of every tensor of the file and every weight of the model.
 
-    `matched` pairs (ours, theirs); `constants` were checked; `missing` are weights the file lacks, `unused` tensors
-    the model lacks, `misshapen` says which tensors it cannot take and why; `dtype_changes` says which are cast.
+    `matched` pairs (ours, theirs); `constants` were checked, tied copies among them; `missing` are weights the file
+    lacks, `unused` tensors the model lacks, `misshapen` says which tensors it cannot take and why; `dtype_changes` says
+    which are cast.
     """
 
     where: str
@@ -78,7 +79,7 @@ class Audit:
 def import_rows(
     model: keras.Model,
     reader: TensorReader,
-    rows: Sequence[Row | Constant],
+    rows: Sequence[AnyRow],
     *,
     unused: Sequence[str] = (),
     missing: Sequence[str] = (),
@@ -96,7 +97,7 @@ def import_rows(
     problems = [
         *audit.misshapen,
         *_refused("missing", audit.missing, missing, lambda path: sources.get(path, f"'{path}'")),
-        *_refused("unused", audit.unused, unused, lambda name: f"'{name}'"),
+        *_refused("unused", audit.unused, [*unused, *_spare(rows, audit.unused)], lambda name: f"'{name}'"),
     ]
     if problems:
         hint = " Build it from the config.json in that folder."
@@ -110,7 +111,7 @@ def import_rows(
     return audit
 
 
-def compare(model: keras.Model, reader: TensorReader, rows: Sequence[Row | Constant]) -> tuple[Audit, list[Pair]]:
+def compare(model: keras.Model, reader: TensorReader, rows: Sequence[AnyRow]) -> tuple[Audit, list[Pair]]:
     """Return what an import would do to every tensor and weight, and the pairs it would follow; nothing changes.
 
     Raises: CheckpointError where two weights of the model share a path.
@@ -121,13 +122,19 @@ def compare(model: keras.Model, reader: TensorReader, rows: Sequence[Row | Const
     pairs = expand(rows, shapes)
     present = [pair for pair in pairs if pair.theirs in tensors]
     constants = [row for row in rows if isinstance(row, Constant) and row.theirs in tensors]
+    tied = [row for row in rows if isinstance(row, Tied) and {row.theirs, row.source} <= tensors]
+    checked = (*(row.theirs for row in constants), *(row.theirs for row in tied))
     audit = Audit(
         where=reader.where,
         matched=tuple((pair.ours, pair.theirs) for pair in present),
-        constants=tuple(row.theirs for row in constants),
+        constants=checked,
         missing=tuple(sorted(set(shapes) - {pair.ours for pair in present})),
-        unused=tuple(sorted(tensors - {pair.theirs for pair in pairs} - {row.theirs for row in constants})),
-        misshapen=(*_unfit(present, reader, shapes), *_wrong(constants, reader, shapes)),
+        unused=tuple(sorted(tensors - {pair.theirs for pair in pairs} - set(checked))),
+        misshapen=(
+            *_unfit(present, reader, shapes),
+            *_wrong(constants, reader, shapes),
+            *_untied(tied, reader),
+        ),
         dtype_changes=tuple(
             f"'{pair.theirs}' {reader.dtype(pair.theirs)} -> {variables[pair.ours].dtype}"
             for pair in present
@@ -137,7 +144,7 @@ def compare(model: keras.Model, reader: TensorReader, rows: Sequence[Row | Const
     return audit, pairs
 
 
-def export_rows(model: keras.Model, rows: Sequence[Row | Constant]) -> dict[str, np.ndarray]:
+def export_rows(model: keras.Model, rows: Sequence[AnyRow]) -> dict[str, np.ndarray]:
     """Return every weight of the model under its name in the other format, in the dtype the model stores.
 
     The arrays are contiguous: safetensors writes the memory as it lies and would store a transposed view wrongly.
@@ -158,7 +165,7 @@ def export_rows(model: keras.Model, rows: Sequence[Row | Constant]) -> dict[str,
     }
 
 
-def export_audit(model: keras.Model, rows: Sequence[Row | Constant], where: str) -> Audit:
+def export_audit(model: keras.Model, rows: Sequence[AnyRow], where: str) -> Audit:
     """Return the audit of a model that was written whole with these rows."""
     return Audit(where, matched=tuple((pair.ours, pair.theirs) for pair in expand(rows, variables_by_path(model))))
 
@@ -188,6 +195,16 @@ def _wrong(rows: Iterable[Constant], reader: TensorReader, shapes: Mapping[str, 
             yield f"'{row.theirs}' is {list(got)}, the encoder needs {list(want.shape)}"
         elif not np.array_equal(reader.read(row.theirs), want):
             yield f"'{row.theirs}' does not hold the constant that it is in every such file"
+
+
+def _untied(rows: Iterable[Tied], reader: TensorReader) -> Iterator[str]:
+    for row in rows:
+        if not np.array_equal(reader.read(row.theirs), reader.read(row.source)):
+            yield f"'{row.theirs}' is not the copy of '{row.source}' that it is in every such file"
+
+
+def _spare(rows: Iterable[AnyRow], names: Iterable[str]) -> list[str]:
+    return sorted({row.theirs for row in rows if isinstance(row, Spare)} & set(names))
 
 
 def _refused(word: str, names: Sequence[str], allowed: Sequence[str], show: Callable[[str], str]) -> list[str]:

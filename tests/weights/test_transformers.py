@@ -10,8 +10,10 @@ import keras
 import numpy as np
 import pytest
 import safetensors
+import tiny
 from sizes import HEADS, HIDDEN, INNER, LAYERS, POSITIONS, VOCAB
 
+import keras_bert_zoo as kbz
 from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.encoder import build_encoder
 from keras_bert_zoo.weights.huggingface import import_weights, read_config, write_config, write_weights
@@ -137,6 +139,37 @@ def test_a_classifier_goes_both_ways(case, tmp_path):
     loaded = strict_load("BertForSequenceClassification", tmp_path / "ours")
     assert loaded.config.id2label == dict(enumerate(LABELS))
     np.testing.assert_allclose(np.asarray(model(features)), run(loaded, features), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["BertForMaskedLM", "BertForNextSentencePrediction", "BertForPreTraining"])
+def test_the_heads_of_pretraining_go_both_ways(name, tmp_path):
+    import torch
+
+    source = theirs(name, CASES[0])
+    source.save_pretrained(tmp_path / "theirs")
+    tiny.tokenizer().save(tmp_path / "theirs")
+    bundle = kbz.load(tmp_path / "theirs")
+    features = bert_oracle.inputs()
+    places = np.tile(np.arange(features["input_mask"].shape[1], dtype="int32"), (len(features["input_mask"]), 1))
+    given = {**features, "masked_lm_positions": places}
+    ours = bundle.model({key: given[key] for key in bundle.model.input})
+    names = {"input_ids": "input_word_ids", "attention_mask": "input_mask", "token_type_ids": "input_type_ids"}
+    with torch.no_grad():
+        found = source(**{key: torch.tensor(features[value], dtype=torch.long) for key, value in names.items()})
+    real = features["input_mask"].astype(bool)
+    if name == "BertForPreTraining":
+        np.testing.assert_allclose(ours["next_sentence"], found.seq_relationship_logits, atol=1e-4)
+        ours, found = ours["masked_lm"], found.prediction_logits
+    else:
+        found = found.logits
+    ours, found = np.asarray(ours), found.numpy()
+    if name == "BertForNextSentencePrediction":
+        np.testing.assert_allclose(ours, found, atol=1e-4)
+    else:
+        np.testing.assert_allclose(ours[real], found[real], atol=1e-4)
+    kbz.save(bundle, tmp_path / "ours")
+    same_files(tmp_path / "ours", tmp_path / "theirs")
+    strict_load(name, tmp_path / "ours")
 
 
 def test_new_weights_that_only_we_made(tmp_path):

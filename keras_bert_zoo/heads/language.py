@@ -1,0 +1,55 @@
+"""What the heads of pretraining share: their places on disk, their labels, checks and answers.  N rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_bert_zoo.errors import ConfigError, DataError
+from keras_bert_zoo.heads.head import Where
+from keras_bert_zoo.weights.rows import TRANSPOSE, AnyRow, Row, Tied
+
+# Where the weights of either lie.  Source: transformers, modeling_bert.py, BertPreTrainingHeads and its
+# `_tied_weights_keys`: the decoder is the token table and the bias, and is not written a second time.
+MASKED_LM_ROWS: tuple[AnyRow, ...] = (
+    Row("head_transform/dense/kernel", "cls.predictions.transform.dense.weight", TRANSPOSE),
+    Row("head_transform/dense/bias", "cls.predictions.transform.dense.bias"),
+    Row("head_transform/norm/gamma", "cls.predictions.transform.LayerNorm.weight"),
+    Row("head_transform/norm/beta", "cls.predictions.transform.LayerNorm.bias"),
+    Row("head_masked_lm/bias", "cls.predictions.bias"),
+    Tied("cls.predictions.decoder.weight", "bert.embeddings.word_embeddings.weight"),
+    Tied("cls.predictions.decoder.bias", "cls.predictions.bias"),
+)
+NEXT_SENTENCE_ROWS: tuple[AnyRow, ...] = (
+    Row("head_logits/kernel", "cls.seq_relationship.weight", TRANSPOSE),
+    Row("head_logits/bias", "cls.seq_relationship.bias"),
+)
+# A second text follows the first, or does not: Google's and Hugging Face's order.
+NEXT_SENTENCE_LABELS = ("is_next", "not_next")
+
+
+def next_sentence_targets(labels: Sequence[Any], where: Where) -> np.ndarray:
+    """Turn 0 and 1, or is_next and not_next, into int32 [N].  Raises: DataError naming the row on anything else."""
+    numbers = {"0": 0, "1": 1, **{label: i for i, label in enumerate(NEXT_SENTENCE_LABELS)}}
+    for i, label in enumerate(labels):
+        if str(label) not in numbers:
+            raise DataError(f"{where(i)}: label {label!r} is neither is_next (0) nor not_next (1).")
+    return np.array([numbers[str(label)] for label in labels], "int32")
+
+
+def check_masking(head: str, top_k: int, mask_share: float, max_predictions: int | None) -> None:
+    """Raises: ConfigError on numbers that ask for no token."""
+    if top_k < 1:
+        raise ConfigError(f"{head}: top_k is {top_k}, it must be at least 1.")
+    if not 0 < mask_share < 1:
+        raise ConfigError(f"{head}: mask_share is {mask_share}, it must lie between 0 and 1.")
+    if max_predictions is not None and max_predictions < 1:
+        raise ConfigError(f"{head}: max_predictions is {max_predictions}, it must be at least 1.")
+
+
+def trim_masks(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return one text's answer without the masks that other texts of the batch have more."""
+    masks = sum(scores[0] > 0 for scores in answer["scores"])
+    return {**answer, "tokens": answer["tokens"][:masks], "scores": answer["scores"][:masks]}

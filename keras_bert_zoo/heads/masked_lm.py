@@ -1,0 +1,139 @@
+"""Hidden tokens of a text.  B batch, T tokens a row, M masks a row, K answers a mask, V vocabulary."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import keras
+
+from keras_bert_zoo.encoder import INPUTS, encode, encoder_config
+from keras_bert_zoo.heads.head import Head, Packer, Where
+from keras_bert_zoo.heads.language import MASKED_LM_ROWS, NEXT_SENTENCE_ROWS, check_masking, trim_masks
+from keras_bert_zoo.layers.masked_lm import token_logits
+from keras_bert_zoo.training.masked_lm import MaskedLMAccuracy, MaskedLMLoss, Perplexity
+from keras_bert_zoo.training.model import TaskModel
+from keras_bert_zoo.weights.rows import AnyRow, Spare
+
+if TYPE_CHECKING:
+    from keras_bert_zoo.text.tokenizer import Tokenizer
+
+
+class MaskedLM(Head):
+    """Says which tokens may stand where a text has [MASK], and fills the text in.
+
+    Served out: `tokens` string [B,M,K], `scores` float32 [B,M,K], their probabilities, best first; `filled` string
+    [B].  `top_k` is K.  To learn, the head masks plain texts itself: `mask_share` of a row's tokens, at most
+    `max_predictions` (None: that share of the longest row); `whole_words` masks all pieces of a word or none.
+    Raises: ConfigError on numbers that ask for no token.
+    """
+
+    name: ClassVar[str] = "masked_lm"
+    architecture: ClassVar[str] = "BertForMaskedLM"
+    monitor: ClassVar[str] = "masked_lm_accuracy"
+    inputs: ClassVar[tuple[str, ...]] = (*INPUTS, "masked_lm_positions")
+    scored_by: ClassVar[str] = "metrics"
+    labelled: ClassVar[bool] = False
+    draws: ClassVar[bool] = True
+    lasting: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        *,
+        top_k: int = 5,
+        mask_share: float = 0.15,
+        max_predictions: int | None = None,
+        whole_words: bool = False,
+    ) -> None:
+        check_masking("MaskedLM", top_k, mask_share, max_predictions)
+        super().__init__(0, dropout=0.0)
+        self.top_k = top_k
+        self.mask_share = mask_share
+        self.max_predictions = max_predictions
+        self.whole_words = whole_words
+
+    def pack(self, tokenizer: Tokenizer, length: int) -> Packer:
+        """Return a function from texts [B] to features: with `seeds` masks are drawn, else those typed are meant.
+
+        Features are int32 [B,T] and `masked_lm_positions` int32 [B,M]; targets float32 [B,M,2], see `draw_masks`.
+        """
+        from keras_bert_zoo.text.masking import typed_or_drawn
+
+        pack = typed_or_drawn(
+            super().pack(tokenizer, length),
+            tokenizer,
+            self.columns,
+            length,
+            share=self.mask_share,
+            most=self.max_predictions,
+            whole_words=self.whole_words,
+        )
+
+        def features(columns: Mapping[str, Any], targets: Any = None, seeds: Any = None) -> tuple[dict[str, Any], Any]:
+            return pack(columns, seeds)
+
+        return features
+
+    def targets(self, labels: Sequence[Any], where: Where) -> None:
+        """Return None: what is asked about is drawn from the text, so labels are not read."""
+
+    def attach(self, encoder: keras.Model) -> TaskModel:
+        """Return a model from features to logits float32 [B,M,V]; the token table is both the first layer and the last.
+
+        Raises: ConfigError where the encoder is no encoder.
+        """
+        config = encoder_config(encoder)
+        positions = keras.Input((None,), dtype="int32", name="masked_lm_positions")  # [B,M]
+        logits = token_logits(encoder.get_layer("embeddings"), config.hidden_act, encode(encoder), positions)
+        return TaskModel({**encoder.input, "masked_lm_positions": positions}, logits, name=f"bert_{self.name}")
+
+    def loss(self) -> keras.losses.Loss:
+        """Return cross entropy over the places asked about, of targets [B,M,2] and logits [B,M,V]."""
+        return MaskedLMLoss()
+
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """Return accuracy and perplexity over the places asked about."""
+        return [MaskedLMAccuracy(name="masked_lm_accuracy"), Perplexity(name="perplexity")]
+
+    def measure(self, batches: Iterable[tuple[Any, Any]]) -> dict[str, float]:
+        """Return loss, accuracy and perplexity over all places of all batches."""
+        figures = super().measure(batches)
+        return {"masked_lm_loss": math.log(figures["perplexity"]), **figures}
+
+    def decode(self, outputs: Any, features: Mapping[str, Any]) -> dict[str, Any]:
+        """Turn logits [B,M,V] into the best tokens of each mask, their probabilities, and the text filled in."""
+        import tensorflow as tf
+
+        from keras_bert_zoo.text.masks import answer_masks
+
+        tokens, scores, (filled,) = answer_masks(tf.cast(outputs, tf.float32), features, self.top_k)
+        return {"tokens": tokens, "scores": scores, "filled": filled}
+
+    def trim(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """Return the answer without the masks that other texts of the batch have more."""
+        return trim_masks(answer)
+
+    def rows(self, format: str) -> Sequence[AnyRow]:
+        """Return where its own weights live in a weight format.  Raises: ConfigError on a format without a place."""
+        self.check_format(format)
+        # Google's own weights are kept under this class's name with the other head of pretraining beside it
+        return (*MASKED_LM_ROWS, *(Spare(row.theirs) for row in NEXT_SENTENCE_ROWS))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make the same head again."""
+        return {
+            "top_k": self.top_k,
+            "mask_share": self.mask_share,
+            "max_predictions": self.max_predictions,
+            "whole_words": self.whole_words,
+        }
+
+    def huggingface_config(self) -> dict[str, Any]:
+        """Return nothing: a `config.json` has no words for this head but `architectures`."""
+        return {}
+
+    @classmethod
+    def from_huggingface(cls, raw: Mapping[str, Any], labels: Sequence[str]) -> dict[str, Any]:
+        """Return no arguments: a `config.json` says nothing of this head."""
+        return {}

@@ -1,0 +1,66 @@
+"""Whether one text follows another.  B batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+
+from keras_bert_zoo.heads.head import Head, Where
+from keras_bert_zoo.heads.language import MASKED_LM_ROWS, NEXT_SENTENCE_ROWS, next_sentence_targets
+from keras_bert_zoo.weights.rows import AnyRow, Spare
+
+
+class NextSentence(Head):
+    """Says how likely a second text is to follow the first.
+
+    Served out: `probability` float32 [B], that it follows.  In tables the label is is_next (or 0) where it does and
+    not_next (or 1) where it does not; the order is Google's and Hugging Face's.
+    """
+
+    name: ClassVar[str] = "next_sentence"
+    architecture: ClassVar[str] = "BertForNextSentencePrediction"
+    monitor: ClassVar[str] = "accuracy"
+    lasting: ClassVar[bool] = True
+
+    def __init__(self, *, new_pooler: bool = False) -> None:
+        super().__init__(2, pair=True, dropout=0.0, new_pooler=new_pooler)
+
+    def targets(self, labels: Sequence[Any], where: Where) -> np.ndarray:
+        """Turn labels into 0 (follows) and 1, int32 [N].  Raises: DataError naming the row on another label."""
+        return next_sentence_targets(labels, where)
+
+    def loss(self) -> keras.losses.Loss:
+        """Return cross entropy of targets int [B] and logits [B,2]."""
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """Return accuracy."""
+        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+
+    def decode(self, outputs: Any, features: Mapping[str, Any]) -> dict[str, Any]:
+        """Turn logits [B,2] into the probability that the second text follows, [B]."""
+        import tensorflow as tf
+
+        return {"probability": tf.nn.softmax(tf.cast(outputs, tf.float32))[:, 0]}  # [B]
+
+    def rows(self, format: str) -> Sequence[AnyRow]:
+        """Return where its own weights live in a weight format.  Raises: ConfigError on a format without a place."""
+        self.check_format(format)
+        # a file of both heads of pretraining can be read for this one alone
+        return (*NEXT_SENTENCE_ROWS, *(Spare(row.theirs) for row in MASKED_LM_ROWS))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make the same head again."""
+        return {}
+
+    def huggingface_config(self) -> dict[str, Any]:
+        """Return nothing: a `config.json` has no words for this head but `architectures`."""
+        return {}
+
+    @classmethod
+    def from_huggingface(cls, raw: Mapping[str, Any], labels: Sequence[str]) -> dict[str, Any]:
+        """Return no arguments: a `config.json` says nothing of this head."""
+        return {}

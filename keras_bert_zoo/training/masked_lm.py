@@ -1,0 +1,62 @@
+"""Loss and metrics of masked language modelling, Google's definitions.  B batch, M places asked about, V vocabulary.
+
+Targets are float32 [B,M,2]: the id that stood at each place, and how much the place counts (1, or 0 for padding).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+_LEAST = 1e-5  # run_pretraining.py get_masked_lm_output: a batch without a single place has loss 0
+
+
+@keras.saving.register_keras_serializable("keras_bert_zoo")
+class MaskedLMLoss(keras.losses.Loss):
+    """Cross entropy of targets [B,M,2] and logits [B,M,V], averaged by weight: one number a batch.
+
+    Source: google-research/bert run_pretraining.py get_masked_lm_output.
+    """
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        losses, weights = _losses(y_true, y_pred)
+        return ops.sum(weights * losses) / (ops.sum(weights) + _LEAST)
+
+
+@keras.saving.register_keras_serializable("keras_bert_zoo")
+class MaskedLMAccuracy(keras.metrics.Mean):
+    """The share of the places, by weight, where the token with the highest logit is the one that stood there.
+
+    Source: run_pretraining.py metric_fn, "masked_lm_accuracy".
+    """
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        ids, weights = _parted(y_true)
+        right = ops.equal(ops.cast(ops.argmax(y_pred, axis=-1), "int32"), ids)
+        super().update_state(ops.cast(right, "float32"), sample_weight=weights)
+
+
+@keras.saving.register_keras_serializable("keras_bert_zoo")
+class Perplexity(keras.metrics.Mean):
+    """exp of the mean cross entropy, by weight, over all places seen, however they were cut into batches."""
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        losses, weights = _losses(y_true, y_pred)
+        super().update_state(losses, sample_weight=weights)
+
+    def result(self) -> Any:
+        return ops.exp(super().result())
+
+
+def _parted(targets: Any) -> tuple[Any, Any]:
+    """[B,M,2] -> ids int32 [B,M], weights float32 [B,M]."""
+    return ops.cast(targets[..., 0], "int32"), ops.cast(targets[..., 1], "float32")
+
+
+def _losses(targets: Any, logits: Any) -> tuple[Any, Any]:
+    """Return the cross entropy of each place and its weight, float32 [B,M] each."""
+    ids, weights = _parted(targets)
+    logits = ops.cast(logits, "float32")
+    return ops.sparse_categorical_crossentropy(ids, logits, from_logits=True), weights

@@ -7,12 +7,14 @@ from importlib import import_module
 from pathlib import Path
 
 from keras_bert_zoo.data.datasets import DATASETS, load_dataset
+from keras_bert_zoo.data.squad import read_squad
 from keras_bert_zoo.data.tables import Table, read_table
 from keras_bert_zoo.errors import DataError
 
 # What a head's files are -> the function that reads one: (path, text=, label=, text_pair=) -> Table
 READERS: dict[str, tuple[str, str]] = {
     "table": ("keras_bert_zoo.data.tables", "read_table"),
+    "questions": ("keras_bert_zoo.data.squad", "read_squad"),
 }
 
 
@@ -50,10 +52,13 @@ def read_splits(
 
 
 def read_texts(path: str, *, text: str = "text", text_pair: str | None = None) -> dict[str, list[str]]:
-    """Read the texts to answer: columns of a table, or each line of a plain text file (`.txt`).
+    """Read the texts to answer: columns of a table, each line of a plain text file (`.txt`), a SQuAD file (`.json`).
 
-    Raises: DataError naming the file, see `read_table`.
+    Raises: DataError naming the file, see `read_table` and `read_squad`.
     """
+    if Path(path).suffix.lower() == ".json":
+        asked = read_squad(path, answers=False)
+        return {"text": asked.texts, "text_pair": asked.pairs or []}
     if Path(path).suffix.lower() != ".txt":
         table = read_table(path, text=text, label=None, text_pair=text_pair)
         return {"text": table.texts} if table.pairs is None else {"text": table.texts, "text_pair": table.pairs}

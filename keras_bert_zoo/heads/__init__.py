@@ -10,11 +10,12 @@ from keras_bert_zoo.errors import ConfigError
 
 
 class Entry(NamedTuple):
-    """Where a head's class is, and which of `data.reading.READERS` reads its files."""
+    """Where a head's class is, which of `data.reading.READERS` reads its files, and its usual limit in tokens."""
 
     module: str
     class_name: str
     reader: str
+    length: int = 128
 
 
 # name on the command line and on disk -> its entry
@@ -22,6 +23,7 @@ HEADS: dict[str, Entry] = {
     "classification": Entry("keras_bert_zoo.heads.classification", "Classification", "table"),
     "multi_label": Entry("keras_bert_zoo.heads.multi_label", "MultiLabel", "table"),
     "regression": Entry("keras_bert_zoo.heads.regression", "Regression", "table"),
+    "question_answering": Entry("keras_bert_zoo.heads.question_answering", "QuestionAnswering", "questions", 384),
 }
 # Hugging Face's (architecture, problem_type) -> our name; None: an encoder without a head
 ARCHITECTURES: dict[tuple[str, str | None], str | None] = {
@@ -29,6 +31,7 @@ ARCHITECTURES: dict[tuple[str, str | None], str | None] = {
     ("BertForSequenceClassification", "single_label_classification"): "classification",
     ("BertForSequenceClassification", "multi_label_classification"): "multi_label",
     ("BertForSequenceClassification", "regression"): "regression",
+    ("BertForQuestionAnswering", None): "question_answering",
 }
 
 _CLASSES = {entry.class_name: entry.module for entry in HEADS.values()}
@@ -46,14 +49,11 @@ def make(name: str, config: Mapping[str, Any]) -> Any:
 
 
 def for_labels(name: str, values: Sequence[Any], config: Mapping[str, Any]) -> Any:
-    """Make a head whose labels, if it has any and `config` names none, are those found in a table's label column.
+    """Make a head; what `config` does not name and a table's label column tells, such as labels, is found there.
 
     Raises: ConfigError, see `make` and the head.
     """
-    if "labels" not in config:
-        found = _class(name).labels_in(values)
-        config = config if found is None else {**config, "labels": found}
-    return make(name, config)
+    return make(name, {**_class(name).arguments_in(values), **config})
 
 
 def from_huggingface(raw: Mapping[str, Any], where: str) -> Any:

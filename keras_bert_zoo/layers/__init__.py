@@ -6,5 +6,6 @@ from keras_bert_zoo.layers.embeddings import Embeddings
 from keras_bert_zoo.layers.layout import Grid, ToGrid
 from keras_bert_zoo.layers.norm import Norm
 from keras_bert_zoo.layers.pooling import Pooler
+from keras_bert_zoo.layers.spans import RealTokensOnly
 
-__all__ = ["Block", "Embeddings", "Grid", "Norm", "Pooler", "SelfAttention", "ToGrid"]
+__all__ = ["Block", "Embeddings", "Grid", "Norm", "Pooler", "RealTokensOnly", "SelfAttention", "ToGrid"]

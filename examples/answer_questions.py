@@ -42,10 +42,8 @@ def main():
     print(f"Held out: {figures['exact_match']:.1%} exact, F1 {figures['f1']:.1%} on {len(validation)} questions")
     (answer,) = run.bundle.predict(validation.texts[:1], context=validation.pairs[:1])
     print(f"{validation.texts[0]} {answer['answer'] or '(no answer)'} [{answer['start']}:{answer['end']}]")
-    bert = run.bundle
-    print(
-        f"Exported to {kbz.export_saved_model(bert.model, head, bert.tokenizer, given.export_to, max_length=bert.max_length)}"
-    )
+    model, tokenizer, length = run.bundle.model, run.bundle.tokenizer, run.bundle.max_length
+    print(f"Exported to {kbz.export_saved_model(model, head, tokenizer, given.export_to, max_length=length)}")
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def test_what_windows_see():
     windows = cut_windows(tf.constant([len(text) for text in texts]), 5, 3)
     seen = look_through(tf.ragged.constant(texts, tf.int32), windows)
     assert seen.to_list() == [texts[o][s : s + n] for o, s, n in original(map(len, texts), [5] * 4, 3)]
-    assert len(seen.to_list()) == 7
+    assert len(seen.to_list()) == 8
 
 
 def test_no_texts():

@@ -105,7 +105,7 @@ class QuestionAnswering(Head):
     def targets(self, labels: Sequence[Any], where: Where) -> dict[str, np.ndarray]:
         """Turn `Question`s into the characters of their first answers: `start`, `end` int32 [N], -1 without an answer.
 
-        Raises: DataError on anything else, and on a question without an answer where the head always answers.
+        Raises: DataError on anything else, naming the row.
         """
         from keras_bert_zoo.data.squad import check_question
 

@@ -17,13 +17,14 @@ import keras
 
 from keras_bert_zoo import heads
 from keras_bert_zoo.config import BertConfig
+from keras_bert_zoo.data.batching import table_columns
 from keras_bert_zoo.encoder import build_encoder, encoder_config
 from keras_bert_zoo.errors import ConfigError, DataError, VocabularyError
 from keras_bert_zoo.files import new_folder
 from keras_bert_zoo.text.settings import read_settings
 from keras_bert_zoo.text.tokenizer import Tokenizer
 from keras_bert_zoo.training.answers import Answers
-from keras_bert_zoo.training.evaluation import evaluate
+from keras_bert_zoo.training.evaluation import check_labelled, evaluate
 from keras_bert_zoo.weights import huggingface
 from keras_bert_zoo.zoo import fetch
 
@@ -78,9 +79,21 @@ class Bundle:
         check_columns(head, columns)
         return self._answers(columns, batch_size=batch_size)
 
-    def evaluate(self, table: Table, *, batch_size: int = 32) -> dict[str, float]:
-        """Return the head's figures on a labelled table.  Raises: ConfigError without a head; DataError on its rows."""
+    def evaluate(
+        self, table: Table, *, batch_size: int = 32, predictions: str | Path | None = None
+    ) -> dict[str, float]:
+        """Return the head's figures on a labelled table.
+
+        `predictions` is a new folder for the answers, as the files that the task's own scripts read.
+        Raises: ConfigError without a head, or where the task has no such files; DataError on its rows.
+        """
         head, model = self._task()
+        if predictions is not None:
+            check_labelled(table)
+            told = self._answers(table_columns(table, head), batch_size=batch_size)
+            figures = head.score(table, told)
+            head.write_answers(table, told, Path(predictions))
+            return figures
         answers = self._answers if head.scored_by == "answers" else None
         length = self.max_length
         return evaluate(model, head, self.tokenizer, table, batch_size=batch_size, length=length, answers=answers)

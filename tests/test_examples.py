@@ -1,5 +1,6 @@
 """The examples, run as a user runs them."""
 
+import inspect
 import re
 import subprocess
 import sys
@@ -13,17 +14,19 @@ import keras_bert_zoo as kbz
 EXAMPLES = Path(kbz.__file__).parents[1] / "examples"
 
 
+def run(folder, name, *arguments):
+    """Run an example in a folder and return the lines it prints."""
+    command = [sys.executable, EXAMPLES / name, *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
 def test_finetune_classifier(folders, tmp_path):
     tiny.mood_table(copies=15).write(tmp_path / "mood.tsv")  # 180 rows
     options = ["--table", "mood.tsv", "--weights", folders / "encoder", "--epochs", "6", "--learning-rate", "0.01"]
-    done = subprocess.run(
-        [sys.executable, EXAMPLES / "finetune_classifier.py", *options, "--export-to", "served"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    figure, exported = done.stdout.splitlines()[-2:]
+    lines = run(tmp_path, "finetune_classifier.py", *options, "--export-to", "served")
+    figure, exported = lines[-2:]
     found = re.fullmatch(r"Held-out accuracy (\d\.\d{3}) on 36 rows", figure)
     assert found, figure
     assert float(found[1]) >= 0.9  # the held-out texts are known ones
@@ -38,14 +41,8 @@ def test_fill_mask(tmp_path):
     kbz.save(tiny.bundle(head), tmp_path / "weights")
     (tmp_path / "notes.txt").write_text("the film was good\n" * 90)
     options = ["--texts", "notes.txt", "--weights", "weights", "--epochs", "25", "--learning-rate", "0.01"]
-    done = subprocess.run(
-        [sys.executable, EXAMPLES / "fill_mask.py", *options, "--ask", "The film was [MASK]", "--export-to", "served"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    before, *_, after, filled, tokens, exported = done.stdout.splitlines()
+    lines = run(tmp_path, "fill_mask.py", *options, "--ask", "The film was [MASK]", "--export-to", "served")
+    before, *_, after, filled, tokens, exported = lines
     assert float(after.removeprefix("Perplexity after: ")) < 0.2 * float(before.removeprefix("Perplexity before: "))
     assert filled == "The film was good"
     assert re.match(r"  good [01]\.\d\d  \S+ 0\.\d\d  \S+ 0\.\d\d$", tokens)
@@ -58,20 +55,34 @@ def test_next_sentence(tmp_path):
     bundle = tiny.bundle(kbz.heads.Pretraining())
     kbz.save(bundle, tmp_path / "weights")
     texts = ["it was great", "so bad", "the end"]
-    done = subprocess.run(
-        [sys.executable, EXAMPLES / "next_sentence.py", "a good film", *texts, "--weights", tmp_path / "weights"],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    lines = run(tmp_path, "next_sentence.py", "a good film", *texts, "--weights", tmp_path / "weights")
     answers = bundle.predict(["a good film"] * 3, text_pair=texts)
     ranked = sorted(zip(texts, answers, strict=True), key=lambda pair: -pair[1]["probability"])
-    assert done.stdout.splitlines() == [f"{answer['probability']:.3f}  {text}" for text, answer in ranked]
+    assert lines == [f"{answer['probability']:.3f}  {text}" for text, answer in ranked]
+
+
+def test_answer_questions(folders, tmp_path):
+    moods = ["warm", "cold", "funny", "sad"]
+    contexts = [
+        f"{a} film was {mood} and {b}" for mood in moods for a in ("a", "the", "one") for b in ("so", "two", "in")
+    ]
+    answers = [[(mood, context.index(mood))] for context in contexts for mood in moods if f" {mood} " in context]
+    table = kbz.data.question_table(["it was"] * len(contexts), contexts, answers)
+    kbz.data.write_squad(table, tmp_path / "moods.json")
+    options = ["--weights", folders / "encoder", "--epochs", "15", "--learning-rate", "0.01", "--length", "12"]
+    lines = run(tmp_path, "answer_questions.py", "moods.json", *options, "--export-to", "served")
+    figure, answer, exported = lines[-3:]
+    found = re.fullmatch(r"Held out: (\d+\.\d)% exact, F1 (\d+\.\d)% on 7 questions", figure)
+    assert found, figure
+    assert float(found[1]) >= 80
+    assert re.fullmatch(r"it was .+ \[\d+:\d+\]", answer), answer
+    assert exported == "Exported to served/1"
+    ask = tf.saved_model.load(str(tmp_path / "served/1")).signatures["serving_default"]
+    told = ask(question=tf.constant(["it was"]), context=tf.constant(["the film was  sad  and so"]))
+    assert told["answer"].numpy().tolist() == [b"sad"]
+    assert told["start"].numpy().tolist() == [14]
 
 
 def test_every_example_is_run_here():
-    assert [path.name for path in sorted(EXAMPLES.glob("*.py"))] == [
-        "fill_mask.py",
-        "finetune_classifier.py",
-        "next_sentence.py",
-    ]
+    tests = "".join(inspect.getsource(test) for name, test in globals().items() if name.startswith("test_"))
+    assert [path.name for path in sorted(EXAMPLES.glob("*.py")) if f'"{path.name}"' not in tests] == []

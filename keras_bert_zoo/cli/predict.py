@@ -10,11 +10,13 @@ import click
 from keras_bert_zoo.cli.options import batch_size_option, fetched, print_json, print_table, working
 from keras_bert_zoo.errors import DataError
 
+_WIDTH = 200  # characters of a text that a table shows
+
 
 @click.command()
 @click.argument("source")
 @click.argument("texts", nargs=-1)
-@click.option("--file", "path", help="Table (tsv, csv, jsonl) or plain text with one text a line (txt).")
+@click.option("--file", "path", help="Table (tsv, csv, jsonl), plain text with a text a line (txt), or SQuAD (json).")
 @click.option("--text", default="text", show_default=True, help="Column of the text, in a table.")
 @click.option("--text-pair", help="Column of the second text in a table; without a file, the second text itself.")
 @batch_size_option
@@ -40,6 +42,7 @@ def command(
       kbz predict runs/mood "a film to keep" "two hours I want back"
       kbz predict runs/mood --file reviews.tsv --format jsonl > answers.jsonl
       cat reviews.txt | kbz predict runs/mood
+      kbz predict runs/answers "Who wrote it?" --text-pair "The play was written by two sisters in 1921."
     """
     if path and texts:
         raise click.UsageError("Give texts or --file, not both.")
@@ -54,6 +57,7 @@ def command(
         bundle = load(source)
         if bundle.head is not None:
             _check_pair(source, bundle.head.columns, columns)
+            columns = dict(zip(bundle.head.columns, columns.values(), strict=True))
         first, *others = columns
         answers = bundle.predict(columns[first], batch_size=batch_size, **{name: columns[name] for name in others})
     if style == "jsonl":
@@ -61,7 +65,7 @@ def command(
             print_json(answer)
     else:
         cells = [_cells(answer) for answer in answers]
-        asked = zip(*columns.values(), strict=True)
+        asked = zip(*(map(_shortened, values) for values in columns.values()), strict=True)
         print_table((*columns, *cells[0]), [(*row, *shown.values()) for row, shown in zip(asked, cells, strict=True)])
 
 
@@ -90,10 +94,15 @@ def _standard_input() -> list[str]:
 
 
 def _check_pair(source: str, wanted: tuple[str, ...], columns: dict[str, list[str]]) -> None:
-    if "text_pair" in wanted and "text_pair" not in columns:
+    pairs = len(wanted) > 1  # whatever the head calls them
+    if pairs and "text_pair" not in columns:
         raise click.UsageError(f"{source} reads pairs of texts: give the second text, or its column, with --text-pair.")
-    if "text_pair" in columns and "text_pair" not in wanted:
+    if "text_pair" in columns and not pairs:
         raise click.UsageError(f"{source} reads single texts: leave out --text-pair.")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _WIDTH else f"{text[:_WIDTH]}…"
 
 
 def _cells(answer: dict[str, Any]) -> dict[str, str]:

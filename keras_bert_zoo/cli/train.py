@@ -40,10 +40,10 @@ from keras_bert_zoo.training.strategy import STRATEGIES
 @batch_size_option
 @click.option("--learning-rate", type=float, default=5e-5, show_default=True, help="Highest learning rate.")
 @click.option("--warmup", type=float, default=0.1, show_default=True, help="Share of the updates it rises in.")
-@click.option("--max-length", type=click.IntRange(3), default=128, show_default=True, help="Limit in tokens.")
+@click.option("--max-length", type=click.IntRange(3), help="Limit in tokens; 128 unless given, for questions 384.")
 @click.option("--patience", type=click.IntRange(1), help="Stop after so many epochs without a better one.")
 @click.option("--class-weight", type=click.Choice(["balanced"]), help="Let every label count the same in sum.")
-@click.option("--dropout", type=float, help="Dropout before the head, where it has one; 0.1 unless given.")
+@click.option("--dropout", type=float, help="Dropout before the head; its own unless given: 0.1, for questions 0.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same numbers.")
 @click.option(
     "--layout",
@@ -77,7 +77,7 @@ def command(
     batch_size: int,
     learning_rate: float,
     warmup: float,
-    max_length: int,
+    max_length: int | None,
     patience: int | None,
     class_weight: str | None,
     dropout: float | None,
@@ -88,15 +88,17 @@ def command(
 ) -> None:
     """Fine-tune on a labelled table, or on plain text (--head masked_lm).
 
-    SOURCE is a preset, a folder or hf://organisation/name.  Tables are tsv, csv or jsonl files; the data set
-    movie_snippets brings its own validation and test rows; plain text is a txt file with one text a line.  The run's
-    folder holds the model of the best epoch, its history and a model card, and appears when all is done.
+    SOURCE is a preset, a folder or hf://organisation/name.  Tables are tsv, csv or jsonl files, for questions SQuAD
+    files (json); the data set movie_snippets brings its own validation and test rows; plain text is a txt file with one
+    text a line.  The run's folder holds the model of the best epoch, its history and a model card, and appears when
+    all is done.
 
     \b
     Examples:
       kbz train minilm_l6_h384_uncased --train train.tsv --validation dev.tsv --out runs/mood
       kbz train minilm_l6_h384_uncased --train movie_snippets --head regression --out runs/rating
       kbz train hf://google-bert/bert-base-uncased --head masked_lm --train notes.txt --out runs/notes
+      kbz train minilm_l6_h384_uncased --train squad.json --head question_answering --out runs/answers
     """
     from keras_bert_zoo.data import read_splits
 
@@ -138,7 +140,7 @@ def command(
                 batch_size=batch_size,
                 learning_rate=learning_rate,
                 warmup=warmup,
-                length=max_length,
+                length=max_length or HEADS[head].length,
                 patience=patience,
                 class_weight=class_weight,
                 seed=seed,

@@ -16,6 +16,9 @@ _PUBLIC = {
     "load_dataset": "keras_bert_zoo.data.datasets",
     "read_splits": "keras_bert_zoo.data.reading",
     "read_texts": "keras_bert_zoo.data.reading",
+    "read_squad": "keras_bert_zoo.data.squad",
+    "question_table": "keras_bert_zoo.data.squad",
+    "write_squad": "keras_bert_zoo.data.squad",
     "batches": "keras_bert_zoo.data.batching",
 }
 

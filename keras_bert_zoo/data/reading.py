@@ -8,6 +8,7 @@ from pathlib import Path
 
 from keras_bert_zoo.data.datasets import DATASETS, load_dataset
 from keras_bert_zoo.data.lines import all_lines
+from keras_bert_zoo.data.squad import read_squad
 from keras_bert_zoo.data.tables import Table, read_table
 from keras_bert_zoo.errors import DataError
 
@@ -15,6 +16,7 @@ from keras_bert_zoo.errors import DataError
 READERS: dict[str, tuple[str, str]] = {
     "table": ("keras_bert_zoo.data.tables", "read_table"),
     "lines": ("keras_bert_zoo.data.lines", "read_lines"),
+    "questions": ("keras_bert_zoo.data.squad", "read_squad"),
 }
 
 
@@ -52,10 +54,13 @@ def read_splits(
 
 
 def read_texts(path: str, *, text: str = "text", text_pair: str | None = None) -> dict[str, list[str]]:
-    """Read the texts to answer: columns of a table, or each line of a plain text file (`.txt`).
+    """Read the texts to answer: columns of a table, each line of a plain text file (`.txt`), a SQuAD file (`.json`).
 
-    Raises: DataError naming the file, see `read_table`.
+    Raises: DataError naming the file, see `read_table` and `read_squad`.
     """
+    if Path(path).suffix.lower() == ".json":
+        asked = read_squad(path, answers=False)
+        return {"text": asked.texts, "text_pair": asked.pairs or []}
     if Path(path).suffix.lower() != ".txt":
         table = read_table(path, text=text, label=None, text_pair=text_pair)
         return {"text": table.texts} if table.pairs is None else {"text": table.texts, "text_pair": table.pairs}

@@ -22,7 +22,7 @@ class Row(NamedTuple):
     text: str
     pair: Any
     label: Any
-    line: int
+    line: Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Table:
 
     A second text may be a list of them, such as the choices of a question.  Labels are strings as read from tsv and
     csv; from jsonl also numbers, or lists of both; other readers make what their head takes.  `lines` are the 1-based
-    lines of `source`, so that a later error can say `table.place(i)`.
+    lines of `source`, or what a row has instead, such as an id, and `unit` is its word, so that a later error can say
+    `table.place(i)`.
 
     Raises: `DataError` when the columns differ in length or a text is no string of Unicode characters.
     """
@@ -40,7 +41,8 @@ class Table:
     pairs: list[Any] | None
     labels: list[Any] | None
     source: str
-    lines: list[int]
+    lines: list[Any]
+    unit: str = "line"
 
     def __post_init__(self) -> None:
         columns = {"texts": self.texts, "pairs": self.pairs, "labels": self.labels, "lines": self.lines}
@@ -75,7 +77,8 @@ class Table:
 
     def place(self, index: int) -> str:
         """Return where a row came from, for error messages."""
-        return f"{self.source}, {'item' if self.source == IN_MEMORY else 'line'} {self.lines[index]}"
+        unit = "item" if self.source == IN_MEMORY and self.unit == "line" else self.unit
+        return f"{self.source}, {unit} {self.lines[index]}"
 
     def select(self, indices: Iterable[int]) -> Table:
         """Return the rows at these 0-based positions, in this order.

@@ -11,11 +11,12 @@ from keras_bert_zoo.errors import ConfigError
 
 
 class Entry(NamedTuple):
-    """Where a head's class is, and which of `data.reading.READERS` reads its files."""
+    """Where a head's class is, which of `data.reading.READERS` reads its files, and its usual limit in tokens."""
 
     module: str
     class_name: str
     reader: str
+    length: int = 128
 
 
 # name on the command line and on disk -> its entry
@@ -26,6 +27,7 @@ HEADS: dict[str, Entry] = {
     "masked_lm": Entry("keras_bert_zoo.heads.masked_lm", "MaskedLM", "lines"),
     "next_sentence": Entry("keras_bert_zoo.heads.next_sentence", "NextSentence", "table"),
     "pretraining": Entry("keras_bert_zoo.heads.pretraining", "Pretraining", "table"),
+    "question_answering": Entry("keras_bert_zoo.heads.question_answering", "QuestionAnswering", "questions", 384),
 }
 # Hugging Face's (architecture, problem_type) -> our name; None: an encoder without a head
 ARCHITECTURES: dict[tuple[str, str | None], str | None] = {
@@ -36,6 +38,7 @@ ARCHITECTURES: dict[tuple[str, str | None], str | None] = {
     ("BertForMaskedLM", None): "masked_lm",
     ("BertForNextSentencePrediction", None): "next_sentence",
     ("BertForPreTraining", None): "pretraining",
+    ("BertForQuestionAnswering", None): "question_answering",
 }
 
 _CLASSES = {entry.class_name: entry.module for entry in HEADS.values()}
@@ -58,14 +61,11 @@ def takes(name: str, argument: str) -> bool:
 
 
 def for_labels(name: str, values: Sequence[Any], config: Mapping[str, Any]) -> Any:
-    """Make a head whose labels, if it has any and `config` names none, are those found in a table's label column.
+    """Make a head; what `config` does not name and a table's label column tells, such as labels, is found there.
 
     Raises: ConfigError, see `make` and the head.
     """
-    if "labels" not in config:
-        found = _class(name).labels_in(values)
-        config = config if found is None else {**config, "labels": found}
-    return make(name, config)
+    return make(name, {**_class(name).arguments_in(values), **config})
 
 
 def from_huggingface(raw: Mapping[str, Any], where: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import keras
@@ -105,6 +106,12 @@ class Head(ABC):
         """Return the labels that a table's label column holds, sorted; None for a head without labels."""
         return None
 
+    @classmethod
+    def arguments_in(cls, values: Sequence[Any]) -> dict[str, Any]:
+        """Return the arguments of the head that a table's label column tells: its labels, where it has any."""
+        found = cls.labels_in(values)
+        return {} if found is None else {"labels": found}
+
     # ---- the model
 
     def attach(self, encoder: keras.Model) -> TaskModel:
@@ -177,6 +184,13 @@ class Head(ABC):
             for output, group in groups.items()
             for metric in group
         }
+
+    def write_answers(self, table: Table, answers: Sequence[dict[str, Any]], folder: Path) -> None:
+        """Write a labelled table's answers as the files that the task's own scripts read, into a new folder.
+
+        Raises: ConfigError where the task has no such files.
+        """
+        raise ConfigError(f"The head '{self.name}' has no files of predictions. Use kbz predict --file ... instead.")
 
     # ---- on disk
 

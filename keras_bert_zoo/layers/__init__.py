@@ -7,6 +7,7 @@ from keras_bert_zoo.layers.layout import Grid, ToGrid
 from keras_bert_zoo.layers.masked_lm import MaskedLMBias, MaskedLMTransform
 from keras_bert_zoo.layers.norm import Norm
 from keras_bert_zoo.layers.pooling import Pooler
+from keras_bert_zoo.layers.spans import RealTokensOnly
 
 __all__ = [
     "Block",
@@ -16,6 +17,7 @@ __all__ = [
     "MaskedLMTransform",
     "Norm",
     "Pooler",
+    "RealTokensOnly",
     "SelfAttention",
     "ToGrid",
 ]

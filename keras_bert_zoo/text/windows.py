@@ -23,14 +23,15 @@ class Windows(NamedTuple):
 def window_counts(lengths: Any, room: Any, stride: int) -> tf.Tensor:
     """Return how many windows each text of `lengths` tokens gets, at least one: int32 [N].
 
-    `room` is what a window holds, one number or int [N]; `stride` how far the next one begins after it.
+    `room` is what a window holds, one number or int [N]; `stride` how far the next one begins after it, at most
+    `room`, so that no token is left out.
     """
     lengths, room = tf.cast(lengths, tf.int32), tf.cast(room, tf.int32)
-    return 1 + tf.maximum(0, -((room - lengths) // stride))  # 1 + ceil((length - room) / stride)
+    return 1 + tf.maximum(0, -((room - lengths) // tf.minimum(stride, room)))  # 1 + ceil((length - room) / stride)
 
 
 def cut_windows(lengths: tf.Tensor, room: Any, stride: int) -> Windows:
-    """Cut texts of `lengths` [N] tokens into windows of at most `room`, each `stride` after the one before.
+    """Cut texts of `lengths` [N] tokens into windows of at most `room`, each `stride` (or `room`) after the one before.
 
     Source: google-research/bert run_squad.py, convert_examples_to_features; an empty text has one empty window.
     """
@@ -40,7 +41,7 @@ def cut_windows(lengths: tf.Tensor, room: Any, stride: int) -> Windows:
     splits = tf.concat([[0], tf.cumsum(counts)], axis=0)  # [N+1]
     number = tf.range(splits[-1])  # [R]
     owner = tf.cast(row_ids(tf.cast(splits, tf.int64), tf.cast(number, tf.int64)), tf.int32)
-    start = (number - tf.gather(splits, owner)) * stride
+    start = (number - tf.gather(splits, owner)) * tf.minimum(stride, tf.gather(room, owner))
     return Windows(owner, start, tf.minimum(tf.gather(lengths, owner) - start, tf.gather(room, owner)))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from keras_bert_zoo.encoder import with_layout
+from keras_bert_zoo.encoder import INPUTS, with_layout
 
 if TYPE_CHECKING:
     from keras_bert_zoo.heads.head import Head
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # cores; a third batch gains nothing.  Measured: benchmarks/RESULTS.md.
 _AT_ONCE = 2
 
+# Windows read at a time: as many as texts in a batch.  A book in one request must not ask for all memory at once.
+_ROWS = 32
 Columns = Mapping[str, Sequence[Any]]  # strings by name of column; where the head says so, lists of strings
 
 
@@ -31,9 +33,27 @@ def answering(
 
     def answer(columns: Mapping[str, Any]) -> dict[str, Any]:
         features, _ = pack(columns)
-        return head.decode(logits({name: features[name] for name in head.inputs}), features)
+        inputs = {name: features[name] for name in head.inputs}
+        return head.decode(_in_parts(logits, inputs) if head.windowed else logits(inputs), features)
 
     return answer
+
+
+def _in_parts(logits: Callable[[dict[str, Any]], Any], inputs: dict[str, Any]) -> Any:
+    """Return logits [R,T,C] of any number of windows, in little memory: the model reads some rows at a time."""
+    import tensorflow as tf
+
+    rows = tf.shape(inputs[INPUTS[0]])[0]
+    parts = tf.maximum(1, -(-rows // _ROWS))
+    shape = tf.TensorShape([None, None, None])
+
+    def one(number: Any, done: Any) -> tuple[Any, Any]:
+        begin = number * _ROWS
+        part = logits({name: values[begin : begin + _ROWS] for name, values in inputs.items()})
+        return number + 1, done.write(number, part)
+
+    done = tf.TensorArray(tf.float32, size=parts, element_shape=shape, infer_shape=False)
+    return tf.while_loop(lambda number, _: number < parts, one, (0, done), parallel_iterations=1)[1].concat()
 
 
 def column_specs(head: Head) -> dict[str, Any]:

@@ -247,7 +247,7 @@ def test_what_makes_no_head(make, told):
         make()
 
 
-@pytest.mark.parametrize("name", list(heads.HEADS))
+@pytest.mark.parametrize("name", [name for name, entry in heads.HEADS.items() if entry.reader == "table"])
 def test_every_head_of_the_table_is_made_again_from_its_config(name):
     options = {"pair": True, "dropout": 0.25}
     made = heads.for_labels(name, ["x", "y", "x"], {key: x for key, x in options.items() if heads.takes(name, key)})

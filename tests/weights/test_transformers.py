@@ -14,6 +14,7 @@ import tiny
 from sizes import HEADS, HIDDEN, INNER, LAYERS, POSITIONS, VOCAB
 
 import keras_bert_zoo as kbz
+from keras_bert_zoo import heads
 from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.encoder import build_encoder
 from keras_bert_zoo.weights.huggingface import import_weights, read_config, write_config, write_weights
@@ -44,7 +45,7 @@ def theirs(name, case):
     import transformers
 
     torch.manual_seed(0)
-    extra = {"id2label": dict(enumerate(LABELS))} if name != "BertModel" else {}
+    extra = {"id2label": dict(enumerate(LABELS))} if name.endswith("Classification") else {}
     model = getattr(transformers, name)(transformers.BertConfig(**SETTINGS, **case, **extra)).eval()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -170,6 +171,34 @@ def test_the_heads_of_pretraining_go_both_ways(name, tmp_path):
     kbz.save(bundle, tmp_path / "ours")
     same_files(tmp_path / "ours", tmp_path / "theirs")
     strict_load(name, tmp_path / "ours")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_question_answerer_goes_both_ways(case, tmp_path):
+    import torch
+
+    def ends(model, features):
+        names = {"input_ids": "input_word_ids", "attention_mask": "input_mask", "token_type_ids": "input_type_ids"}
+        with torch.no_grad():
+            found = model(**{ours: torch.tensor(features[name], dtype=torch.long) for ours, name in names.items()})
+        real = features["input_mask"].astype(bool)  # ours masks padding, theirs does not
+        return np.stack([found.start_logits.numpy(), found.end_logits.numpy()], axis=-1)[real]
+
+    source = theirs("BertForQuestionAnswering", case)
+    source.save_pretrained(tmp_path / "theirs")
+    config, values = read_config(tmp_path / "theirs")
+    head = heads.from_huggingface(values, "config.json")
+    model = head.attach(build_encoder(config))
+    import_weights(model, tmp_path / "theirs", head_rows=head.rows("huggingface"))
+    features = bert_oracle.inputs(case["type_vocab_size"])
+    real = features["input_mask"].astype(bool)
+    np.testing.assert_allclose(np.asarray(model(features))[real], ends(source, features), atol=1e-5)
+
+    write_weights(model, tmp_path / "ours", head_rows=head.rows("huggingface"), prefix=True)
+    write_config(config, tmp_path / "ours", architecture=head.architecture, extra=head.huggingface_config())
+    same_files(tmp_path / "ours", tmp_path / "theirs")
+    loaded = strict_load("BertForQuestionAnswering", tmp_path / "ours")
+    np.testing.assert_allclose(np.asarray(model(features))[real], ends(loaded, features), atol=1e-5)
 
 
 def test_new_weights_that_only_we_made(tmp_path):

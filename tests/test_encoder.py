@@ -319,4 +319,16 @@ def test_a_fresh_process_gives_the_same(backend, saved, outputs, features):
 
 
 def test_the_layers_are_public():
-    assert set(layers.__all__) == {"Block", "Embeddings", "Grid", "Norm", "Pooler", "SelfAttention", "ToGrid"}
+    assert layers.__all__ == [
+        "Block",
+        "ChoiceLogits",
+        "Embeddings",
+        "Fold",
+        "Grid",
+        "Norm",
+        "Pooler",
+        "SelfAttention",
+        "SentencePooling",
+        "ToGrid",
+        "Unfold",
+    ]

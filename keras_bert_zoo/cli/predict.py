@@ -10,6 +10,8 @@ import click
 from keras_bert_zoo.cli.options import batch_size_option, fetched, print_json, print_table, working
 from keras_bert_zoo.errors import DataError
 
+_SHOWN = 4  # elements of a vector in a table; all of them are in jsonl
+
 
 @click.command()
 @click.argument("source")
@@ -17,6 +19,7 @@ from keras_bert_zoo.errors import DataError
 @click.option("--file", "path", help="Table (tsv, csv, jsonl) or plain text with one text a line (txt).")
 @click.option("--text", default="text", show_default=True, help="Column of the text, in a table.")
 @click.option("--text-pair", help="Column of the second text in a table; without a file, the second text itself.")
+@click.option("--choice", "choices", multiple=True, help="One of the choices, for a head that chooses; once for each.")
 @batch_size_option
 @click.option(
     "--format", "style", type=click.Choice(["table", "jsonl"]), default="table", show_default=True, help="Output."
@@ -27,6 +30,7 @@ def command(
     path: str | None,
     text: str,
     text_pair: str | None,
+    choices: tuple[str, ...],
     batch_size: int,
     style: str,
 ) -> None:
@@ -40,20 +44,23 @@ def command(
       kbz predict runs/mood "a film to keep" "two hours I want back"
       kbz predict runs/mood --file reviews.tsv --format jsonl > answers.jsonl
       cat reviews.txt | kbz predict runs/mood
+      kbz predict runs/endings "She opened the door" --choice "and went in." --choice "and a film of soup."
     """
-    if path and texts:
+    if path and (texts or choices):
         raise click.UsageError("Give texts or --file, not both.")
-    columns = _columns(texts, path, text, text_pair)
+    columns = {} if path else _columns(texts, text_pair, choices)
     fetched(source)
-    if not columns["text"]:
+    if not path and not columns["text"]:
         click.echo("Standard input is empty: nothing to answer.", err=True)
         return
     with working(f"answering with {source}"):
         from keras_bert_zoo.bundle import load
 
         bundle = load(source)
+        if path:
+            columns = _read(path, bundle.head, text, text_pair)
         if bundle.head is not None:
-            _check_pair(source, bundle.head.columns, columns)
+            _check_columns(source, bundle.head.columns, columns)
         first, *others = columns
         answers = bundle.predict(columns[first], batch_size=batch_size, **{name: columns[name] for name in others})
     if style == "jsonl":
@@ -61,18 +68,25 @@ def command(
             print_json(answer)
     else:
         cells = [_cells(answer) for answer in answers]
-        asked = zip(*columns.values(), strict=True)
+        asked = zip(*(map(_asked, values) for values in columns.values()), strict=True)
         print_table((*columns, *cells[0]), [(*row, *shown.values()) for row, shown in zip(asked, cells, strict=True)])
 
 
-def _columns(texts: tuple[str, ...], path: str | None, text: str, text_pair: str | None) -> dict[str, list[str]]:
-    """Return the string columns to answer."""
-    if path:
-        from keras_bert_zoo.data import read_texts
-
-        return read_texts(path, text=text, text_pair=text_pair)
+def _columns(texts: tuple[str, ...], text_pair: str | None, choices: tuple[str, ...]) -> dict[str, list[Any]]:
+    """Return the columns to answer: each text with the same second text, or the same choices."""
     rows = list(texts) or _standard_input()
-    return {"text": rows, **({} if text_pair is None else {"text_pair": [text_pair] * len(rows)})}
+    more = {"text_pair": text_pair, "choices": list(choices) or None}
+    return {"text": rows, **{name: [value] * len(rows) for name, value in more.items() if value is not None}}
+
+
+def _read(path: str, head: Any, text: str, text_pair: str | None) -> dict[str, list[Any]]:
+    """Return the columns of a file to answer."""
+    from keras_bert_zoo.data import read_choices, read_texts
+
+    if head is None or "choices" not in head.columns:
+        return read_texts(path, text=text, text_pair=text_pair)
+    table = read_choices(path, text=text, text_pair=text_pair, label=None)
+    return {"text": table.texts, "choices": table.pairs or []}
 
 
 def _standard_input() -> list[str]:
@@ -89,11 +103,19 @@ def _standard_input() -> list[str]:
     return rows
 
 
-def _check_pair(source: str, wanted: tuple[str, ...], columns: dict[str, list[str]]) -> None:
+def _check_columns(source: str, wanted: tuple[str, ...], columns: dict[str, list[Any]]) -> None:
     if "text_pair" in wanted and "text_pair" not in columns:
         raise click.UsageError(f"{source} reads pairs of texts: give the second text, or its column, with --text-pair.")
     if "text_pair" in columns and "text_pair" not in wanted:
         raise click.UsageError(f"{source} reads single texts: leave out --text-pair.")
+    if "choices" in wanted and "choices" not in columns:
+        raise click.UsageError(f"{source} chooses: give the choices, each with --choice.")
+    if "choices" in columns and "choices" not in wanted:
+        raise click.UsageError(f"{source} does not choose: leave out --choice.")
+
+
+def _asked(value: Any) -> str:
+    return "\n".join(f"{i}  {text}" for i, text in enumerate(value)) if isinstance(value, list) else value
 
 
 def _cells(answer: dict[str, Any]) -> dict[str, str]:
@@ -106,6 +128,11 @@ def _cells(answer: dict[str, Any]) -> dict[str, str]:
     if "labels" in answer:
         ranked = sorted(zip(answer["probabilities"], answer["labels"], strict=True), reverse=True)
         cells["probabilities"] = "  ".join(f"{label} {probability:.4f}" for probability, label in ranked)
+    if "choice" in answer:
+        cells["probabilities"] = "\n".join(f"{i}  {value:.4f}" for i, value in enumerate(answer["probabilities"]))
+    if "embedding" in answer:
+        shown = answer["embedding"][:_SHOWN]
+        cells["embedding"] = " ".join(f"{value:+.4f}" for value in shown) + f" ... ({len(answer['embedding'])})"
     if "predicted" in answer:
         chosen = [label for label, yes in zip(answer["labels"], answer["predicted"], strict=True) if yes]
         cells = {"predicted": ", ".join(chosen), **cells}

@@ -43,7 +43,7 @@ from keras_bert_zoo.training.strategy import STRATEGIES
 @click.option("--max-length", type=click.IntRange(3), default=128, show_default=True, help="Limit in tokens.")
 @click.option("--patience", type=click.IntRange(1), help="Stop after so many epochs without a better one.")
 @click.option("--class-weight", type=click.Choice(["balanced"]), help="Let every label count the same in sum.")
-@click.option("--dropout", type=float, default=0.1, show_default=True, help="Dropout before the head.")
+@click.option("--dropout", type=float, help="Dropout before the head; 0.1 unless given.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same numbers.")
 @click.option(
     "--layout",
@@ -80,7 +80,7 @@ def command(
     max_length: int,
     patience: int | None,
     class_weight: str | None,
-    dropout: float,
+    dropout: float | None,
     seed: int,
     layout: str,
     strategy: str,
@@ -118,7 +118,8 @@ def command(
         from keras_bert_zoo.recipe import finetune
         from keras_bert_zoo.training.fit import Settings
 
-        config: dict[str, Any] = {**({"pair": True} if text_pair else {}), "dropout": dropout, **dict(settings)}
+        config: dict[str, Any] = {"pair": True} if text_pair and HEADS[head].reader == "table" else {}
+        config |= {**({} if dropout is None else {"dropout": dropout}), **dict(settings)}
         if labels is not None:
             config["labels"] = [name.strip() for name in labels.split(",")]
         made = heads.for_labels(head, train.labels or [], config)

@@ -10,6 +10,8 @@ from typing import Any
 _PUBLIC = {
     "Table": "keras_bert_zoo.data.tables",
     "read_table": "keras_bert_zoo.data.tables",
+    "read_choices": "keras_bert_zoo.data.choices",
+    "read_pairs": "keras_bert_zoo.data.pairs",
     "Splits": "keras_bert_zoo.data.datasets",
     "DATASETS": "keras_bert_zoo.data.datasets",
     "load_dataset": "keras_bert_zoo.data.datasets",

@@ -22,6 +22,8 @@ HEADS: dict[str, Entry] = {
     "classification": Entry("keras_bert_zoo.heads.classification", "Classification", "table"),
     "multi_label": Entry("keras_bert_zoo.heads.multi_label", "MultiLabel", "table"),
     "regression": Entry("keras_bert_zoo.heads.regression", "Regression", "table"),
+    "multiple_choice": Entry("keras_bert_zoo.heads.multiple_choice", "MultipleChoice", "choices"),
+    "sentence_embedding": Entry("keras_bert_zoo.heads.sentence_embedding", "SentenceEmbedding", "pairs"),
 }
 # Hugging Face's (architecture, problem_type) -> our name; None: an encoder without a head
 ARCHITECTURES: dict[tuple[str, str | None], str | None] = {
@@ -29,6 +31,7 @@ ARCHITECTURES: dict[tuple[str, str | None], str | None] = {
     ("BertForSequenceClassification", "single_label_classification"): "classification",
     ("BertForSequenceClassification", "multi_label_classification"): "multi_label",
     ("BertForSequenceClassification", "regression"): "regression",
+    ("BertForMultipleChoice", None): "multiple_choice",
 }
 
 _CLASSES = {entry.class_name: entry.module for entry in HEADS.values()}

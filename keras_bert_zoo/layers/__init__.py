@@ -3,8 +3,22 @@
 from keras_bert_zoo.layers.attention import SelfAttention
 from keras_bert_zoo.layers.block import Block
 from keras_bert_zoo.layers.embeddings import Embeddings
+from keras_bert_zoo.layers.fold import ChoiceLogits, Fold, Unfold
 from keras_bert_zoo.layers.layout import Grid, ToGrid
 from keras_bert_zoo.layers.norm import Norm
 from keras_bert_zoo.layers.pooling import Pooler
+from keras_bert_zoo.layers.sentence import SentencePooling
 
-__all__ = ["Block", "Embeddings", "Grid", "Norm", "Pooler", "SelfAttention", "ToGrid"]
+__all__ = [
+    "Block",
+    "ChoiceLogits",
+    "Embeddings",
+    "Fold",
+    "Grid",
+    "Norm",
+    "Pooler",
+    "SelfAttention",
+    "SentencePooling",
+    "ToGrid",
+    "Unfold",
+]

@@ -25,7 +25,7 @@ from keras_bert_zoo.text.settings import read_settings
 from keras_bert_zoo.text.tokenizer import Tokenizer
 from keras_bert_zoo.training.answers import Answers
 from keras_bert_zoo.training.evaluation import check_labelled, evaluate
-from keras_bert_zoo.weights import huggingface
+from keras_bert_zoo.weights import huggingface, sentence_transformers
 from keras_bert_zoo.zoo import fetch
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def load(
     missing: Sequence[str] = (),
     dtype: str | None = None,
 ) -> Bundle:
-    """Load a preset, a local Hugging Face or zoo folder, or `hf://org/name`.
+    """Load a preset, a local Hugging Face, sentence-transformers or zoo folder, or `hf://org/name`.
 
     Every tensor must fit; exceptions are named by the caller as patterns: `unused` of the file's names, `missing`
     of ours.  `head` is the head to read where the folder's files name another: Google's weights are called
@@ -126,9 +126,11 @@ def load(
     or policy for the layers.
     Raises: DownloadError, ConfigError, VocabularyError, CheckpointError.
     """
-    folder = fetch(str(source))
+    root = fetch(str(source))
+    folder = sentence_transformers.transformer_folder(root)
     config, raw = huggingface.read_config(folder)
-    ours = _read_zoo_file(folder)
+    ours = _read_zoo_file(root)
+    modules = None if encoder_only else sentence_transformers.read_modules(root, config.hidden_size)
     told = read_settings(folder).get("max_length", config.max_position_embeddings)
     tokenizer = Tokenizer.from_folder(folder, max_length=min(told, config.max_position_embeddings))
     if tokenizer.vocab_size > config.vocab_size:
@@ -137,12 +139,14 @@ def load(
             " (vocab_size in config.json). The two files do not belong together."
         )
     encoder = build_encoder(config, dtype=dtype)
-    head = None if encoder_only else head or _head(folder, raw, ours)
+    head = None if encoder_only else head or _head(folder, raw, ours, modules)
     model = head.attach(encoder) if head else None
     rows = head.rows("huggingface") if head else []
     huggingface.import_weights(_Whole(encoder, model), folder, head_rows=rows, unused=unused, missing=missing)
-    max_length = min(ours.get("max_length", config.max_position_embeddings), config.max_position_embeddings)
-    return Bundle(encoder, tokenizer, head, model, max_length)
+    limit = ours.get("max_length", config.max_position_embeddings)
+    if modules and "max_length" not in ours:
+        limit = modules.max_length or told
+    return Bundle(encoder, tokenizer, head, model, min(limit, config.max_position_embeddings))
 
 
 class _Whole:
@@ -174,8 +178,12 @@ def write(bundle: Bundle, folder: Path) -> None:
     else:
         ours["head"] = {"name": head.name, "config": head.get_config()}
         huggingface.write_config(bundle.config, folder, architecture=head.architecture, extra=head.huggingface_config())
-        rows = head.rows("huggingface")
-        huggingface.write_weights(bundle.model or bundle.encoder, folder, head_rows=rows, prefix=True)
+        whole = head.whole_encoder
+        model: Any = _Whole(bundle.encoder, bundle.model) if whole else bundle.model or bundle.encoder
+        huggingface.write_weights(model, folder, head_rows=head.rows("huggingface"), prefix=not whole)
+        for name, values in head.files(bundle.config, bundle.max_length).items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     bundle.tokenizer.save(folder)
     (folder / ZOO_FILE).write_text(json.dumps(ours, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -223,7 +231,11 @@ def _read_zoo_file(folder: Path) -> dict[str, Any]:
     return ours
 
 
-def _head(folder: Path, raw: Mapping[str, Any], ours: Mapping[str, Any]) -> Any:
+def _head(
+    folder: Path, raw: Mapping[str, Any], ours: Mapping[str, Any], modules: sentence_transformers.Modules | None
+) -> Any:
     if "head" in ours:
         return heads.make(ours["head"]["name"], ours["head"]["config"])
+    if modules is not None:
+        return heads.make("sentence_embedding", {"pooling": modules.pooling, "normalize": modules.normalize})
     return heads.from_huggingface(raw, str(folder / "config.json"))

@@ -43,7 +43,7 @@ def write_card(bundle: Bundle, record: Mapping[str, Any], name: str, path: Path)
     rows = [(key, f"{value:.4f}") for key, value in best.items() if key.startswith("val_")]
     rows += [(f"test {key}", f"{value:.4f}") for key, value in (record["test"] or {}).items()]
     settings = {key: value for key, value in record["settings"].items() if value is not None}
-    arguments = ['["a text"]', *(f'{column}=["…"]' for column in (head.columns[1:] if head else ()))]
+    arguments = ['["a text"]', *(_argument(head, column) for column in (head.columns[1:] if head else ()))]
     parts = ", ".join(f"{part} {count:,} rows" for part, count in record["rows"].items() if count)
     lines = [
         f"# {name}",
@@ -81,6 +81,10 @@ def write_card(bundle: Bundle, record: Mapping[str, Any], name: str, path: Path)
         "",
     ]
     path.write_text("\n".join(lines), encoding="utf-8")
+
+
+def _argument(head: Any, column: str) -> str:
+    return f'{column}=[["…", "…"]]' if head.ranks.get(column, 1) == 2 else f'{column}=["…"]'
 
 
 _PACKAGES = ("keras", "tensorflow", "tensorflow-text")

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from keras_bert_zoo.cli.options import batch_size_option, fetched, print_json, print_table, working
-from keras_bert_zoo.errors import DataError
+from keras_bert_zoo.cli.showing import asked, shown
+from keras_bert_zoo.errors import ConfigError, DataError
 
-_WIDTH = 200  # characters of a text that a table shows
+if TYPE_CHECKING:
+    from keras_bert_zoo.heads.head import Head
+
+Columns = dict[str, list[Any]]
 
 
 @click.command()
 @click.argument("source")
 @click.argument("texts", nargs=-1)
-@click.option("--file", "path", help="Table (tsv, csv, jsonl), plain text with a text a line (txt), or SQuAD (json).")
-@click.option("--text", default="text", show_default=True, help="Column of the text, in a table.")
+@click.option("--file", "path", help="Table (tsv, csv, jsonl), one text a line (txt), or a file the head learns from.")
+@click.option("--text", help="Column of the text, in a table; the head's own name for it unless given.")
 @click.option("--text-pair", help="Column of the second text in a table; without a file, the second text itself.")
+@click.option("--choice", "choices", multiple=True, help="One of the choices, for a head that chooses; once for each.")
 @batch_size_option
 @click.option(
     "--format", "style", type=click.Choice(["table", "jsonl"]), default="table", show_default=True, help="Output."
@@ -27,8 +33,9 @@ def command(
     source: str,
     texts: tuple[str, ...],
     path: str | None,
-    text: str,
+    text: str | None,
     text_pair: str | None,
+    choices: tuple[str, ...],
     batch_size: int,
     style: str,
 ) -> None:
@@ -43,40 +50,70 @@ def command(
       kbz predict runs/mood --file reviews.tsv --format jsonl > answers.jsonl
       cat reviews.txt | kbz predict runs/mood
       kbz predict runs/answers "Who wrote it?" --text-pair "The play was written by two sisters in 1921."
+      kbz predict runs/endings "She opened the door" --choice "and went in." --choice "and a film of soup."
     """
-    if path and texts:
+    if path and (texts or choices):
         raise click.UsageError("Give texts or --file, not both.")
-    columns = _columns(texts, path, text, text_pair)
+    typed = [] if path else list(texts) or _standard_input()
     fetched(source)
-    if not columns["text"]:
+    if not path and not typed:
         click.echo("Standard input is empty: nothing to answer.", err=True)
         return
     with working(f"answering with {source}"):
         from keras_bert_zoo.bundle import load
 
         bundle = load(source)
-        if bundle.head is not None:
-            _check_pair(source, bundle.head.columns, columns)
-            columns = dict(zip(bundle.head.columns, columns.values(), strict=True))
+        head = bundle.head
+        if head is None:
+            raise ConfigError(f"{source} is an encoder without a head: it has no answers. Fine-tune it (kbz train).")
+        if path:
+            columns = _read(source, head, path, text, text_pair)
+        else:
+            columns = _typed(source, head, typed, text_pair, choices)
         first, *others = columns
         answers = bundle.predict(columns[first], batch_size=batch_size, **{name: columns[name] for name in others})
     if style == "jsonl":
         for answer in answers:
             print_json(answer)
     else:
-        cells = [_cells(answer) for answer in answers]
-        asked = zip(*(map(_shortened, values) for values in columns.values()), strict=True)
-        print_table((*columns, *cells[0]), [(*row, *shown.values()) for row, shown in zip(asked, cells, strict=True)])
+        cells = [shown(answer) for answer in answers]
+        rows = zip(*(map(asked, values) for values in columns.values()), strict=True)
+        print_table((*columns, *cells[0]), [(*row, *told.values()) for row, told in zip(rows, cells, strict=True)])
 
 
-def _columns(texts: tuple[str, ...], path: str | None, text: str, text_pair: str | None) -> dict[str, list[str]]:
-    """Return the string columns to answer."""
-    if path:
-        from keras_bert_zoo.data import read_texts
+def _typed(source: str, head: Head, texts: list[str], second: str | None, choices: tuple[str, ...]) -> Columns:
+    """Return the columns that the command line, or standard input, gives.  Raises: UsageError."""
+    first, *others = head.columns
+    chooses = any(head.ranks.get(name, 1) == 2 for name in others)
+    if choices and not chooses:
+        raise click.UsageError(f"{source} does not choose: leave out --choice.")
+    if second is not None and (chooses or not others):
+        what = "chooses among --choice" if chooses else "reads single texts"
+        raise click.UsageError(f"{source} {what}: leave out --text-pair.")
+    if chooses and not choices:
+        raise click.UsageError(f"{source} chooses: give the choices, each with --choice.")
+    if others and not chooses and second is None:
+        raise click.UsageError(f"{source} reads pairs of texts: give the second text, or its column, with --text-pair.")
+    value = list(choices) if chooses else second
+    return {first: texts, **{name: [value] * len(texts) for name in others}}
 
-        return read_texts(path, text=text, text_pair=text_pair)
-    rows = list(texts) or _standard_input()
-    return {"text": rows, **({} if text_pair is None else {"text_pair": [text_pair] * len(rows)})}
+
+def _read(source: str, head: Head, path: str, text: str | None, second: str | None) -> Columns:
+    """Return the columns that a file gives.  Raises: UsageError, and DataError of the file's reader."""
+    from keras_bert_zoo.data.batching import table_columns
+    from keras_bert_zoo.data.reading import read_texts, reader
+    from keras_bert_zoo.heads import HEADS
+
+    first, *others = head.columns
+    if second and not others:
+        raise click.UsageError(f"{source} reads single texts: leave out --text-pair.")
+    kind, ending = HEADS[head.name].reader, Path(path).suffix.lower()
+    if kind in ("choices", "tagged") and ending != ".txt":
+        return table_columns(reader(kind)(path, text=text or first, label=None, text_pair=second), head)
+    if others and not second and ending != ".json":
+        raise click.UsageError(f"{source} reads pairs of texts: give the second text, or its column, with --text-pair.")
+    texts = read_texts(path, text=text or first, text_pair=second)
+    return dict(zip(head.columns, texts.values(), strict=True))
 
 
 def _standard_input() -> list[str]:
@@ -91,36 +128,3 @@ def _standard_input() -> list[str]:
                 f"standard input, line {number}: invalid UTF-8 at byte {error.start} of the line."
             ) from None
     return rows
-
-
-def _check_pair(source: str, wanted: tuple[str, ...], columns: dict[str, list[str]]) -> None:
-    pairs = len(wanted) > 1  # whatever the head calls them
-    if pairs and "text_pair" not in columns:
-        raise click.UsageError(f"{source} reads pairs of texts: give the second text, or its column, with --text-pair.")
-    if "text_pair" in columns and not pairs:
-        raise click.UsageError(f"{source} reads single texts: leave out --text-pair.")
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _WIDTH else f"{text[:_WIDTH]}…"
-
-
-def _cells(answer: dict[str, Any]) -> dict[str, str]:
-    """Return an answer for people: single values as they are, each label's probability side by side."""
-    cells = {
-        name: f"{value:.4f}" if isinstance(value, float) else str(value)
-        for name, value in answer.items()
-        if not isinstance(value, list)
-    }
-    if "labels" in answer:
-        ranked = sorted(zip(answer["probabilities"], answer["labels"], strict=True), reverse=True)
-        cells["probabilities"] = "  ".join(f"{label} {probability:.4f}" for probability, label in ranked)
-    if "tokens" in answer:
-        lines = []  # a mask each
-        for tokens, scores in zip(answer["tokens"], answer["scores"], strict=True):
-            lines.append("  ".join(f"{token} {score:.4f}" for token, score in zip(tokens, scores, strict=True)))
-        cells["tokens"] = "\n".join(lines)
-    if "predicted" in answer:
-        chosen = [label for label, yes in zip(answer["labels"], answer["predicted"], strict=True) if yes]
-        cells = {"predicted": ", ".join(chosen), **cells}
-    return cells

@@ -11,6 +11,8 @@ _PUBLIC = {
     "Table": "keras_bert_zoo.data.tables",
     "read_table": "keras_bert_zoo.data.tables",
     "read_lines": "keras_bert_zoo.data.lines",
+    "read_choices": "keras_bert_zoo.data.choices",
+    "read_pairs": "keras_bert_zoo.data.pairs",
     "Splits": "keras_bert_zoo.data.datasets",
     "DATASETS": "keras_bert_zoo.data.datasets",
     "load_dataset": "keras_bert_zoo.data.datasets",

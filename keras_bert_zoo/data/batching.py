@@ -48,7 +48,10 @@ def batches(
         raise ConfigError(f"batch_size is {batch_size}, it must be at least 1.")
     length = length or tokenizer.max_length or 512
     targets = table_targets(table, head)
-    columns = {name: as_strings(values, head.ranks.get(name, 1)) for name, values in table_columns(table, head).items()}
+    columns = {
+        name: as_strings(values, head.ranks.get(name, 1))
+        for name, values in table_columns(table, head, head.train_columns).items()
+    }
     by_length = shuffle if by_length is None else by_length
     sizes = token_lengths(columns, tokenizer) if by_length or head.windowed else {}
     # An example may be several rows, each a window; a row is known by its example and the number of its window.
@@ -73,7 +76,7 @@ def batches(
 
     def gather(index: tf.Tensor, number: tf.Tensor) -> tuple[dict[str, tf.Tensor], Any]:
         example = tf.gather(owners, index)  # [B]
-        picked = {name: tf.gather(values, example) for name, values in columns.items()}  # [B] each, or [B,C]
+        picked = {name: _narrow(tf.gather(values, example)) for name, values in columns.items()}  # [B] each, or [B,C]
         wanted = None if targets is None else _pick(targets, example)
         more = {"window": tf.gather(windows, index)} if head.windowed else {}
         if head.draws:
@@ -87,15 +90,18 @@ def batches(
     return dataset.map(gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 
-def table_columns(table: Table, head: Head) -> dict[str, list[Any]]:
-    """Return the string columns a head reads.  Raises: DataError on an empty table or a missing second text."""
+def table_columns(table: Table, head: Head, names: tuple[str, ...] | None = None) -> dict[str, list[Any]]:
+    """Return the string columns a head answers, or those of `names`, such as the ones it learns from.
+
+    Raises: DataError on an empty table, a missing second text, and a row that the head cannot read.
+    """
+    names = head.columns if names is None else names
     if not len(table):
         raise DataError(f"{table.source}: the table has no rows.")
-    if len(head.columns) == 1:
-        return {head.columns[0]: table.texts}
-    if table.pairs is None:
+    if len(names) > 1 and table.pairs is None:
         raise DataError(f"{table.source}: the head reads pairs of texts. Name the second column with text_pair=.")
-    return dict(zip(head.columns, (table.texts, table.pairs), strict=True))
+    head.check(table)
+    return dict(zip(names, (table.texts, table.pairs), strict=False))  # type: ignore[arg-type]
 
 
 def as_strings(values: Sequence[Any], rank: int = 1) -> tf.Tensor:
@@ -106,6 +112,14 @@ def as_strings(values: Sequence[Any], rank: int = 1) -> tf.Tensor:
     return tf.constant(
         [[*value, *[""] * (width - len(value))] for value in values], tf.string, shape=[len(values), width]
     )
+
+
+def _narrow(values: tf.Tensor) -> tf.Tensor:
+    """Take from lists of strings [B,C] the last places that no row of the batch fills."""
+    if values.shape.rank == 1:
+        return values
+    filled = tf.where(tf.reduce_any(values != "", axis=0))  # [places,1]
+    return values[:, : tf.reduce_max(tf.concat([filled[:, 0] + 1, [0]], axis=0))]
 
 
 def _pick(targets: Any, rows: tf.Tensor) -> Any:

@@ -17,6 +17,8 @@ READERS: dict[str, tuple[str, str]] = {
     "table": ("keras_bert_zoo.data.tables", "read_table"),
     "lines": ("keras_bert_zoo.data.lines", "read_lines"),
     "questions": ("keras_bert_zoo.data.squad", "read_squad"),
+    "choices": ("keras_bert_zoo.data.choices", "read_choices"),
+    "pairs": ("keras_bert_zoo.data.pairs", "read_pairs"),
 }
 
 

@@ -155,7 +155,7 @@ class Table:
         columns = {"text": self.texts, "text_pair": self.pairs, "label": self.labels}
         present = {name: column for name, column in columns.items() if column is not None}
         rows = (dict(zip(present, cells, strict=True)) for cells in zip(*present.values(), strict=True))
-        formats.write(path, _format(path, format), list(present), rows)
+        formats.write(path, format_of(path, format), list(present), rows)
 
     def batches(self, head: Any, tokenizer: Any, batch_size: int, **options: Any) -> Any:
         """Return this table as a `tf.data.Dataset` of batches; see `keras_bert_zoo.data.batching.batches`."""
@@ -181,21 +181,21 @@ def read_table(
     Raises: `DataError` naming the file, the line where there is one, and what would help.
     """
     path = Path(path).expanduser()
-    parsed = formats.parse(path, _format(path, format), columns)
+    parsed = formats.parse(path, format_of(path, format), columns)
     wanted = {"text": text, "text_pair": text_pair, "label": label}
     read: dict[str, list[Any]] = {role: [] for role, name in wanted.items() if name is not None}
     if parsed.header is not None:
         for role in read:
-            _check_column(f"{path}", role, wanted[role], parsed.header)
+            check_column(f"{path}", role, wanted[role], parsed.header)
     lines = []
     for line, cells in parsed.rows:
         place = f"{path}, line {line}"
         for role, column in read.items():
             if parsed.header is None:
-                _check_column(place, role, wanted[role], list(cells))
+                check_column(place, role, wanted[role], list(cells))
             cell = cells[wanted[role]]  # type: ignore[index]
             if parsed.header is None and role == "label":
-                _check_label(cell, place, wanted[role])
+                check_label(cell, place, wanted[role])
             column.append(cell)
         lines.append(line)
     if not lines:
@@ -208,7 +208,8 @@ def _listed(column: Any) -> Any:
     return column if column is None or isinstance(column, str) else list(column)
 
 
-def _format(path: Path, format: str | None) -> str:
+def format_of(path: Path, format: str | None) -> str:
+    """Return the format of a file, which its extension tells unless given.  Raises: `DataError` where neither does."""
     known = ", ".join(formats.FORMATS)
     if format is None:
         format = path.suffix.lower().removeprefix(".")
@@ -219,7 +220,8 @@ def _format(path: Path, format: str | None) -> str:
     return format
 
 
-def _check_column(place: str, role: str, name: str | None, found: list[str]) -> None:
+def check_column(place: str, role: str, name: str | None, found: list[str]) -> None:
+    """Raises: `DataError` where a column is not among those found, naming the closest."""
     if name in found:
         return
     close = difflib.get_close_matches(name or "", found, n=1)
@@ -241,7 +243,8 @@ def _trouble(text: object) -> str | None:
     return None
 
 
-def _check_label(label: object, place: str, name: str | None) -> None:
+def check_label(label: object, place: str, name: str | None) -> None:
+    """Raises: `DataError` unless a label is a string, a number, or a list of those."""
     for value in label if isinstance(label, list) else [label]:
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
             raise DataError(f"{place}: '{name}' is {label!r}; want a string, a number, or a list of those.")

@@ -28,6 +28,8 @@ HEADS: dict[str, Entry] = {
     "next_sentence": Entry("keras_bert_zoo.heads.next_sentence", "NextSentence", "table"),
     "pretraining": Entry("keras_bert_zoo.heads.pretraining", "Pretraining", "table"),
     "question_answering": Entry("keras_bert_zoo.heads.question_answering", "QuestionAnswering", "questions", 384),
+    "multiple_choice": Entry("keras_bert_zoo.heads.multiple_choice", "MultipleChoice", "choices"),
+    "sentence_embedding": Entry("keras_bert_zoo.heads.sentence_embedding", "SentenceEmbedding", "pairs"),
 }
 # Hugging Face's (architecture, problem_type) -> our name; None: an encoder without a head
 ARCHITECTURES: dict[tuple[str, str | None], str | None] = {
@@ -39,6 +41,7 @@ ARCHITECTURES: dict[tuple[str, str | None], str | None] = {
     ("BertForNextSentencePrediction", None): "next_sentence",
     ("BertForPreTraining", None): "pretraining",
     ("BertForQuestionAnswering", None): "question_answering",
+    ("BertForMultipleChoice", None): "multiple_choice",
 }
 
 _CLASSES = {entry.class_name: entry.module for entry in HEADS.values()}

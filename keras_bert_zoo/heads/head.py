@@ -49,7 +49,6 @@ class Head(ABC):
     windowed: ClassVar[bool] = False  # whether one example may become several rows
     # What an evaluation compares with the data: "logits" of all rows at once, "answers", or "metrics" batch by batch.
     scored_by: ClassVar[str] = "logits"
-    labelled: ClassVar[bool] = True  # whether a table must have labels for it to learn
     draws: ClassVar[bool] = False  # whether `pack` draws at random while learning
     # Whether its weights mean the same under every model: a bundle that has them keeps them when it is attached.
     lasting: ClassVar[bool] = False
@@ -67,6 +66,19 @@ class Head(ABC):
     def columns(self) -> tuple[str, ...]:
         """Names of the string columns it reads: the first is a table's `texts`, a second one its `pairs`."""
         return ("text", "text_pair") if self.pair else ("text",)
+
+    @property
+    def train_columns(self) -> tuple[str, ...]:
+        """Names of the string columns it learns from, where they are not those it answers."""
+        return self.columns
+
+    @property
+    def labelled(self) -> bool:
+        """Whether it learns from labels, so that a table must have them."""
+        return True
+
+    def check(self, table: Table) -> None:  # noqa: B027 -- most heads read whatever a table can hold
+        """Raises: DataError naming the row, where a table holds what the head cannot read."""
 
     def row_counts(self, lengths: Mapping[str, np.ndarray], length: int) -> np.ndarray:
         """Return how many rows `pack` makes of each example, int [N]; only asked where `windowed` is true.
@@ -158,7 +170,11 @@ class Head(ABC):
         """Return one text's answer, as plain values, without the padding that a batch's dense tensors need."""
         return answer
 
-    def report(self, targets: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
+    def best_by(self, figures: Mapping[str, float]) -> str:
+        """Return the name of the figure that tells the best epoch; higher is better."""
+        return self.monitor
+
+    def report(self, targets: Any, outputs: np.ndarray) -> dict[str, float]:
         """Return the loss and every metric over a whole data set: targets and logits of all rows."""
         figures = {"loss": float(np.mean(keras.ops.convert_to_numpy(self.loss()(targets, outputs))))}
         for metric in self.metrics():
@@ -194,6 +210,11 @@ class Head(ABC):
 
     # ---- on disk
 
+    @property
+    def whole_encoder(self) -> bool:
+        """Whether a folder holds all of the encoder, be it read by the head or not: so it is in a bare encoder's."""
+        return self.architecture == "BertModel"
+
     def rows(self, format: str) -> Sequence[AnyRow]:
         """Return where its own weights live in a weight format.  Raises: ConfigError on a format without a place."""
         self.check_format(format)
@@ -217,6 +238,10 @@ class Head(ABC):
             "label2id": {label: i for i, label in enumerate(names)},
             "classifier_dropout": self.dropout,
         }
+
+    def files(self, config: BertConfig, max_length: int) -> dict[str, Any]:
+        """Return JSON files, by path, that other libraries want beside the weights."""
+        return {}
 
     @classmethod
     def from_huggingface(cls, raw: Mapping[str, Any], labels: Sequence[str]) -> dict[str, Any]:

@@ -34,7 +34,6 @@ class MaskedLM(Head):
     monitor: ClassVar[str] = "masked_lm_accuracy"
     inputs: ClassVar[tuple[str, ...]] = (*INPUTS, "masked_lm_positions")
     scored_by: ClassVar[str] = "metrics"
-    labelled: ClassVar[bool] = False
     draws: ClassVar[bool] = True
     lasting: ClassVar[bool] = True
 
@@ -52,6 +51,11 @@ class MaskedLM(Head):
         self.mask_share = mask_share
         self.max_predictions = max_predictions
         self.whole_words = whole_words
+
+    @property
+    def labelled(self) -> bool:
+        """Whether it learns from labels: no, the text itself is what it learns."""
+        return False
 
     def pack(self, tokenizer: Tokenizer, length: int) -> Packer:
         """Return a function from texts [B] to features: with `seeds` masks are drawn, else those typed are meant.

@@ -3,6 +3,7 @@
 from keras_bert_zoo.layers.attention import SelfAttention
 from keras_bert_zoo.layers.block import Block
 from keras_bert_zoo.layers.embeddings import Embeddings
+from keras_bert_zoo.layers.fold import ChoiceLogits, Fold, Unfold
 from keras_bert_zoo.layers.layout import Grid, ToGrid
 from keras_bert_zoo.layers.masked_lm import MaskedLMBias, MaskedLMTransform
 from keras_bert_zoo.layers.norm import Norm
@@ -11,7 +12,9 @@ from keras_bert_zoo.layers.spans import RealTokensOnly
 
 __all__ = [
     "Block",
+    "ChoiceLogits",
     "Embeddings",
+    "Fold",
     "Grid",
     "MaskedLMBias",
     "MaskedLMTransform",
@@ -19,5 +22,7 @@ __all__ = [
     "Pooler",
     "RealTokensOnly",
     "SelfAttention",
+    "SentencePooling",
     "ToGrid",
+    "Unfold",
 ]

@@ -22,6 +22,7 @@ from keras_bert_zoo.text.vocabulary import (
     SPECIAL_TOKENS,
     check_vocabulary,
     reachable_tokens,
+    read_tokenizer_json,
     read_vocabulary,
     write_vocabulary,
 )
@@ -115,11 +116,18 @@ class Tokenizer:
     def from_folder(cls, folder: str | os.PathLike[str], **switches: Any) -> Self:
         """Reads vocab.txt and tokenizer_config.json from a folder; `switches` go before what the file says.
 
+        Without vocab.txt the tokens are read from tokenizer.json.
+
         Raises VocabularyError if a file is missing or cannot be used.  A folder without tokenizer_config.json, or
         with one that does not say so, needs `lower`.
         """
         folder = Path(folder)
-        vocabulary = read_vocabulary(folder / "vocab.txt")
+        path = folder / "vocab.txt"
+        if not path.exists() and (folder / "tokenizer.json").exists():
+            path = folder / "tokenizer.json"
+            vocabulary = read_tokenizer_json(path)
+        else:
+            vocabulary = read_vocabulary(path)
         found: dict[str, Any] = {}
         if "lower" not in switches or (folder / "tokenizer_config.json").exists():
             found = read_settings(folder)
@@ -129,7 +137,7 @@ class Tokenizer:
                 f"{folder / 'tokenizer_config.json'}: no do_lower_case, so nothing says whether the text is to be "
                 "lower-cased. Pass lower=True for an uncased model or lower=False for a cased one."
             )
-        return cls(vocabulary, where=str(folder / "vocab.txt"), **options)
+        return cls(vocabulary, where=str(path), **options)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Writes vocab.txt and tokenizer_config.json as Hugging Face's BertTokenizer does; each appears whole.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -45,6 +46,24 @@ def read_vocabulary(path: str | os.PathLike[str]) -> list[str]:
                 f"{path}: line {id_ + 1} (id {id_}) is not UTF-8: {line[:40]!r}. Save the file as UTF-8."
             ) from error
     return tokens
+
+
+def read_tokenizer_json(path: str | os.PathLike[str]) -> list[str]:
+    """Reads the tokens of a tokenizer.json, all that newer versions of transformers write, in the order of their ids.
+
+    Raises VocabularyError if it is damaged, no WordPiece, or its ids leave a gap.
+    Source: tokenizers, the JSON of models/wordpiece.
+    """
+    try:
+        model = json.loads(Path(path).read_bytes())["model"]
+        kind, ids = model["type"], dict(model["vocab"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise VocabularyError(f"{path}: not a tokenizer's JSON ({type(error).__name__}: {error}).") from error
+    if kind != "WordPiece" or model.get("continuing_subword_prefix", "##") != "##":
+        raise VocabularyError(f"{path}: its model is {kind!r}; a BERT's is WordPiece with '##' before later pieces.")
+    if sorted(ids.values()) != list(range(len(ids))):
+        raise VocabularyError(f"{path}: the ids of its {len(ids):,} tokens are not numbered from 0 without a gap.")
+    return sorted(ids, key=lambda token: ids[token])
 
 
 def write_vocabulary(vocabulary: Sequence[str], path: str | os.PathLike[str]) -> None:

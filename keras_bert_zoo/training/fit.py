@@ -75,8 +75,9 @@ def fit(
 ) -> History:
     """Compile and train a task model; afterwards it holds the weights of its best epoch.
 
-    The best epoch has the highest `head.monitor` on `validation`; without one it is the last.  Where `settings.layout`
-    is not the model's own, a model that shares all its layers is trained in its stead; `model` keeps its layout.
+    The best epoch has the highest figure `head.best_by` on `validation`; without one it is the last.  Where
+    `settings.layout` is not the model's own, a model that shares all its layers is trained in its stead; `model` keeps
+    its layout.
     Raises: DataError and ConfigError as `batches`, `adamw` and `laid_out` do.
     """
     settings = settings or Settings()
@@ -118,6 +119,7 @@ class _BestEpoch(keras.callbacks.Callback):
         self.answers: Answers | None = None  # traced once, not every epoch
         self.epochs: list[dict[str, float]] = []
         self.best = 0
+        self.monitor = ""
         self.weights: list[np.ndarray] = []
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -134,10 +136,10 @@ class _BestEpoch(keras.callbacks.Callback):
                 length=self.settings.length,
                 answers=self.answers,
             )
+            self.monitor = f"val_{self.head.best_by(figures)}"
             logs.update({f"val_{name}": value for name, value in figures.items()})  # shown by the progress bar
         self.epochs.append({name: float(value) for name, value in logs.items()})
-        monitor = f"val_{self.head.monitor}"
-        if self.validation is None or epoch == 0 or logs[monitor] > self.epochs[self.best][monitor]:
+        if self.validation is None or epoch == 0 or logs[self.monitor] > self.epochs[self.best][self.monitor]:
             self.best = epoch
             self.weights = [] if self.validation is None else self.model.get_weights()
         patience = self.settings.patience

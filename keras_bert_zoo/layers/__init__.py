@@ -8,6 +8,7 @@ from keras_bert_zoo.layers.layout import Grid, ToGrid
 from keras_bert_zoo.layers.masked_lm import MaskedLMBias, MaskedLMTransform
 from keras_bert_zoo.layers.norm import Norm
 from keras_bert_zoo.layers.pooling import Pooler
+from keras_bert_zoo.layers.sentence import SentencePooling
 from keras_bert_zoo.layers.spans import RealTokensOnly
 
 __all__ = [

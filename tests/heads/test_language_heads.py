@@ -239,8 +239,8 @@ import keras
 import numpy as np
 import keras_bert_zoo as kbz
 assert keras.backend.backend() == "jax"
-model = keras.saving.load_model(sys.argv[1])
 head = kbz.heads.Pretraining()
+model = keras.saving.load_model(sys.argv[1])
 given = dict(np.load(sys.argv[2]))
 found = model({name: given[name] for name in model.input})
 np.savez(sys.argv[3], **{name: np.asarray(values) for name, values in found.items()})
@@ -270,14 +270,15 @@ def test_the_same_under_jax(tmp_path):
 
 def test_fit_on_google_s_records_by_google_s_loss():
     head = kbz.heads.Pretraining()
-    model = tiny.bundle(head, config=tiny.CONFIG.replace(hidden_dropout_prob=0.0)).model
+    config = tiny.CONFIG.replace(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    model = tiny.bundle(head, config=config).model
     whole = record()
     features, targets = head.split(whole)
     logits = {name: values.numpy() for name, values in model(features).items()}
     ids, weights = whole["masked_lm_ids"], whole["masked_lm_weights"]
     masked = oracle.masked_lm_loss(logits["masked_lm"], ids, weights)
     following = oracle.cross_entropy(logits["next_sentence"], whole["next_sentence_labels"][:, 0]).mean()
-    model.compile(kbz.adamw(3e-3, steps=60), head.loss(), metrics=head.metrics())
+    model.compile(kbz.adamw(1e-2, steps=60), head.loss(), metrics=head.metrics())
     told = model.evaluate(features, targets, batch_size=BATCH, return_dict=True, verbose=0)
     right = (weights * (logits["masked_lm"].argmax(-1) == ids)).sum() / weights.sum()
     assert told == pytest.approx(
@@ -456,9 +457,7 @@ def test_masked_lm_learns_from_lines_and_is_measured():
     bundle = tiny.bundle(kbz.heads.MaskedLM(mask_share=0.3))
     table = kbz.data.Table.from_lists(["the film was good"] * 40)
     before = bundle.evaluate(table)
-    assert before == bundle.evaluate(table, batch_size=7) or before == pytest.approx(
-        bundle.evaluate(table, batch_size=7), rel=1e-5
-    )  # masks are fixed by the text's number
+    assert before == pytest.approx(bundle.evaluate(table, batch_size=7), rel=1e-4)  # masks go by the text's number
     features, targets = next(iter(table.batches(bundle.head, bundle.tokenizer, 40)))
     logits = bundle.model(features).numpy()
     ids, weights = targets[..., 0].numpy().astype(int), targets[..., 1].numpy()
@@ -473,10 +472,11 @@ def test_masked_lm_learns_from_lines_and_is_measured():
     )
     from keras_bert_zoo.training.fit import Settings, fit
 
-    settings = Settings(epochs=8, batch_size=5, learning_rate=1e-2, length=19)
-    history = fit(bundle.model, bundle.head, bundle.tokenizer, table, table, settings, verbose=0)
-    assert history.epochs[history.best]["val_masked_lm_accuracy"] > 0.9
-    assert bundle.evaluate(table)["perplexity"] < 0.1 * before["perplexity"]
+    settings = Settings(epochs=8, batch_size=8, learning_rate=2e-2, length=19)
+    fit(bundle.model, bundle.head, bundle.tokenizer, table, None, settings, verbose=0)
+    after = bundle.evaluate(table)
+    assert after["masked_lm_accuracy"] > 0.9
+    assert after["perplexity"] < 0.1 * before["perplexity"]
     assert bundle.predict(["the film was [MASK]"])[0]["filled"] == "the film was good"
 
 

@@ -19,6 +19,7 @@ import keras_bert_zoo as kbz
 from keras_bert_zoo.data.squad import Answer, Question
 from keras_bert_zoo.errors import ConfigError, DataError
 from keras_bert_zoo.training.answers import plain
+from keras_bert_zoo.training.fit import Settings
 
 LENGTH, STRIDE, QUERY, LONGEST, BEST = 19, 4, 6, 7, 5
 HEAD = kbz.heads.QuestionAnswering(doc_stride=STRIDE, max_query_length=QUERY, max_answer_length=LONGEST, n_best=BEST)
@@ -287,7 +288,7 @@ def test_loss_and_metrics():
 
 
 def test_training_finds_the_place():
-    """One epoch's loss is the mean over rows in batches; twenty epochs learn where a name stands."""
+    """A dozen epochs learn where one of some words stands, whichever window it is in."""
     random = np.random.default_rng(3)
     names, fillers = ["dull", "warm", "funny", "sad"], ["a", "the", "film", "was", "it", "plot"]
     contexts = []
@@ -301,19 +302,13 @@ def test_training_finds_the_place():
     head = kbz.heads.QuestionAnswering(doc_stride=5, max_query_length=4, n_best=3)
     keras.utils.set_random_seed(0)
     source = kbz.Bundle(kbz.build_encoder(tiny.CONFIG), tiny.tokenizer())
-    settings = kbz_settings(epochs=25, batch_size=8, learning_rate=0.01, length=15, seed=1)
-    run = kbz.finetune(source, head, train, held, settings=settings, verbose=0)
+    settings = Settings(epochs=12, batch_size=4, learning_rate=0.01, length=15, seed=1)
+    run = kbz.finetune(source, head, train, settings=settings, verbose=0)
     assert run.history.epochs[0]["loss"] > 3 * run.history.epochs[-1]["loss"]
+    assert run.history.epochs[-1]["start_accuracy"] > 0.9
     figures = run.bundle.evaluate(held)
-    assert figures == pytest.approx({name: run.history.epochs[run.history.best][f"val_{name}"] for name in figures})
     assert figures["f1"] > 0.8
     assert list(figures) == ["exact_match", "f1"]
-
-
-def kbz_settings(**given):
-    from keras_bert_zoo.training.fit import Settings
-
-    return Settings(**given)
 
 
 def hugging_face_folder(folder, pooler):

@@ -100,7 +100,7 @@ def test_the_rest_of_a_batch_does_not_matter(exports):
             if values.dtype == tf.float32:
                 np.testing.assert_allclose(values[0], together[name][row], atol=1e-4)
             else:
-                assert values[0].numpy().tolist() == together[name][row].numpy().tolist()
+                np.testing.assert_array_equal(values[0], together[name][row], err_msg=name)
     nothing = ask(question=tf.constant([], tf.string), context=tf.constant([], tf.string))
     assert nothing["answer"].shape == (0,)
     assert nothing["answers"].shape == (0, 3)
@@ -118,5 +118,5 @@ def test_a_book_and_awkward_bytes(exports):
         assert [text.decode() for text in texts] == [
             clean[start:end] if start >= 0 else "" for start, end in zip(starts, ends, strict=True)
         ]
-    assert (told["starts"].numpy()[0] >= 0).sum() == 3
+    assert told["ends"].numpy()[0].max() > 0
     assert told["answers"].numpy()[3].tolist().count(b"x" * 100_000) == 1  # one unknown word

@@ -53,7 +53,7 @@ def questions(seed, impossible):
         qas.append({"id": f"q{i}", "answers": [{"text": text} for text in answers]})
         near = [*answers, *[text.upper() for text in answers], *texts(random, 2), ""]
         predictions[f"q{i}"] = str(random.choice(near))
-        odds[f"q{i}"] = float(random.normal().round(1))  # some alike
+        odds[f"q{i}"] = round(random.normal(), 1)  # some alike
     return [{"paragraphs": [{"qas": qas[:20]}, {"qas": qas[20:]}]}], predictions, odds
 
 

@@ -86,7 +86,7 @@ def command(
     strategy: str,
     as_json: bool,
 ) -> None:
-    """Fine-tune on a labelled table, or on plain text (--head masked_lm).
+    """Fine-tune on a table, or on plain text.
 
     SOURCE is a preset, a folder or hf://organisation/name.  Tables are tsv, csv or jsonl files, for questions SQuAD
     files (json); the data set movie_snippets brings its own validation and test rows; plain text is a txt file with one

@@ -218,17 +218,18 @@ def test_the_token_table_is_one_weight_that_learns_from_both_ends():
         assert (steps[0] - steps[1]) / 2e-2 == pytest.approx(float(gradient[token, 3]), rel=0.05, abs=0.05)
 
 
-@pytest.mark.parametrize("head", [kbz.heads.MaskedLM(), kbz.heads.Pretraining()], ids=["masked_lm", "pretraining"])
-def test_keras_saving_by_value(tmp_path, head):
+def test_keras_saving_by_value(tmp_path):
+    head = kbz.heads.Pretraining()
     model = tiny.bundle(head).model
     model.compile(kbz.adamw(1e-3, steps=9), head.loss(), metrics=head.metrics())
     features, targets = kbz.heads.Pretraining.split(record())
-    model.fit(features, targets if head.name == "pretraining" else targets["masked_lm"], verbose=0)
+    model.fit(features, targets, verbose=0)
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     assert type(again) is type(model)
     assert sorted(v.path for v in again.trainable_variables) == sorted(v.path for v in model.trainable_variables)
-    one, other = (named(each(inputs()), "BertForMaskedLM") for each in (model, again))
+    one, other = model(inputs()), again(inputs())
+    assert set(one) == {"masked_lm", "next_sentence"}
     for name in one:
         np.testing.assert_array_equal(one[name], other[name])
 
@@ -472,7 +473,7 @@ def test_masked_lm_learns_from_lines_and_is_measured():
     )
     from keras_bert_zoo.training.fit import Settings, fit
 
-    settings = Settings(epochs=8, batch_size=8, learning_rate=2e-2, length=19)
+    settings = Settings(epochs=12, batch_size=5, learning_rate=1e-2, length=19)
     fit(bundle.model, bundle.head, bundle.tokenizer, table, None, settings, verbose=0)
     after = bundle.evaluate(table)
     assert after["masked_lm_accuracy"] > 0.9

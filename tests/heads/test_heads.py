@@ -238,7 +238,7 @@ def test_pack_makes_rows_of_one_text_or_two(pair):
         (lambda: kbz.heads.MultiLabel(["a"], separator=""), "separator is empty"),
         (lambda: kbz.heads.Regression().rows("stone"), "format 'stone' has no place for the head 'regression'"),
         (lambda: kbz.heads.Regression().attach(keras.Sequential(name="other")), "'other' is no BERT encoder"),
-        (lambda: heads.make("poetry", {}), "no head 'poetry'. There are: classification, multi_label, regression"),
+        (lambda: heads.make("poetry", {}), "no head 'poetry'. There are: classification, multi_label, reg"),
         (lambda: heads.make("regression", {"colour": 1}), "cannot be made from .*colour"),
     ],
 )
@@ -249,12 +249,15 @@ def test_what_makes_no_head(make, told):
 
 @pytest.mark.parametrize("name", list(heads.HEADS))
 def test_every_head_of_the_table_is_made_again_from_its_config(name):
-    made = heads.for_labels(name, ["x", "y", "x"], {"pair": True, "dropout": 0.25})
+    own = {"multiple_choice": {"dropout": 0.25}, "sentence_embedding": {"pooling": "max", "scale": 3.0}}
+    made = heads.for_labels(name, ["x", "y", "x"], own.get(name, {"pair": True, "dropout": 0.25}))
     again = heads.make(name, made.get_config())
     assert type(again) is type(made)
     assert again.get_config() == made.get_config()
     assert getattr(made, "labels", ("x", "y")) == ("x", "y")
-    assert made.columns == ("text", "text_pair")
+    assert made.get_config().items() >= own.get(name, {"pair": True, "dropout": 0.25}).items()
+    want = {"multiple_choice": ("text", "choices"), "sentence_embedding": ("text",)}
+    assert made.columns == want.get(name, ("text", "text_pair"))
 
 
 def test_labels_found_in_a_table():
@@ -274,6 +277,7 @@ def test_labels_found_in_a_table():
             {"architectures": ["BertForSequenceClassification"], "problem_type": "multi_label_classification"},
             "multi_label",
         ),
+        ({"architectures": ["BertForMultipleChoice"]}, "multiple_choice"),
     ],
 )
 def test_head_of_a_hugging_face_config(raw, name):

@@ -83,6 +83,37 @@ def test_answer_questions(folders, tmp_path):
     assert told["start"].numpy().tolist() == [14]
 
 
+def test_choose_endings(folders, tmp_path):
+    rows = ["sent1,sent2,ending0,ending1,label"]
+    for i, (good, bad) in enumerate(zip(tiny.GOOD * 8, tiny.BAD * 8, strict=True)):
+        rows.append(f"the end,so,{good},{bad},0" if i % 3 else f"the end,so,{bad},{good},1")
+    (tmp_path / "train.csv").write_text("\n".join(rows) + "\n")
+    options = ["--train", "train.csv", "--held-out", "train.csv", "--weights", folders / "encoder", "--epochs", "6"]
+    lines = run(tmp_path, "choose_endings.py", *options, "--learning-rate", "0.01", "--export-to", "served")
+    figure, shown, exported = lines[-3:]
+    found = re.fullmatch(r"Held-out accuracy (\d\.\d{3}) on 48 rows", figure)
+    assert found, figure
+    assert float(found[1]) >= 0.9
+    assert shown.startswith("the end -> so ")
+    assert exported == "Exported to served/1"
+    answer = tf.saved_model.load(str(tmp_path / "served/1")).signatures["serving_default"]
+    choices = [[f"so {tiny.BAD[2]}", f"so {tiny.GOOD[2]}"]]
+    assert answer(text=tf.constant(["the end"]), choices=tf.constant(choices))["choice"].numpy().tolist() == [1]
+
+
+def test_embed_sentences(folders, tmp_path):
+    (tmp_path / "lines.txt").write_text("\n".join(tiny.GOOD + tiny.BAD) + "\n")
+    kbz.data.Table.from_lists(tiny.GOOD, None, tiny.BAD).write(tmp_path / "pairs.tsv")
+    options = ["--sentences", "lines.txt", "--pairs", "pairs.tsv", "--weights", folders / "encoder"]
+    lines = run(tmp_path, "embed_sentences.py", tiny.GOOD[3], *options, "--export-to", "served")
+    assert re.fullmatch(r"Its own text is the nearest for \d+\.\d% of the pairs", lines[-7])
+    assert lines[-6] == f"1.000  {tiny.GOOD[3]}"  # the sentence itself
+    assert lines[-1] == "Exported to served/1"
+    answer = tf.saved_model.load(str(tmp_path / "served/1")).signatures["serving_default"]
+    first, second = answer(text=tf.constant([tiny.GOOD[3], lines[-5][7:]]))["embedding"].numpy()
+    assert abs(first @ second - float(lines[-5][:5])) < 1e-3
+
+
 def test_every_example_is_run_here():
     tests = "".join(inspect.getsource(test) for name, test in globals().items() if name.startswith("test_"))
     assert [path.name for path in sorted(EXAMPLES.glob("*.py")) if f'"{path.name}"' not in tests] == []

@@ -6,8 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors
+import tensorflow as tf
 
+import keras_bert_zoo as kbz
 from keras_bert_zoo.encoder import build_encoder, encoder_config
+from keras_bert_zoo.serving.saved_model import export_bundle
 from keras_bert_zoo.text.tokenizer import Tokenizer
 from keras_bert_zoo.weights.huggingface import import_weights, read_config, write_config, write_weights
 from keras_bert_zoo.zoo import fetch
@@ -93,3 +96,25 @@ def test_it_is_written_back_bit_by_bit(folder, encoder, tmp_path):
         for name in ours.keys():  # noqa: SIM118
             one, other = ours.get_tensor(name), theirs.get_tensor(name)
             assert (one.dtype, one.shape, one.tobytes()) == (other.dtype, other.shape, other.tobytes()), name
+
+
+def test_sentence_vectors_from_raw_strings(folder, tmp_path):
+    bundle = kbz.load("minilm_l6_h384_uncased")
+    assert bundle.max_length == LIMIT
+    assert bundle.head.get_config() == kbz.heads.SentenceEmbedding().get_config()
+    bundle = bundle.attach(kbz.heads.SentenceEmbedding())
+    want = np.array(GOLDEN["embeddings"])
+    in_python = np.array([answer["embedding"] for answer in bundle.predict(GOLDEN["sentences"])])
+    assert np.abs(in_python - want).max() <= 1e-5
+    ask = tf.saved_model.load(str(export_bundle(bundle, tmp_path / "served"))).signatures["serving_default"]
+    assert np.abs(ask(text=tf.constant(GOLDEN["sentences"]))["embedding"].numpy() - want).max() <= 1e-5
+    kbz.save(bundle, tmp_path / "saved")
+    for name in ("modules.json", "sentence_bert_config.json"):
+        assert json.loads((tmp_path / "saved" / name).read_text()) == json.loads((folder / name).read_text())
+    with (
+        safetensors.safe_open(folder / "model.safetensors", "np") as theirs,
+        safetensors.safe_open(tmp_path / "saved/model.safetensors", "np") as ours,
+    ):
+        assert set(theirs.keys()) - set(ours.keys()) == {"embeddings.position_ids"}
+        for name in ours.keys():  # noqa: SIM118
+            assert ours.get_tensor(name).tobytes() == theirs.get_tensor(name).tobytes(), name

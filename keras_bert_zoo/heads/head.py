@@ -131,6 +131,7 @@ class Head(ABC):
 
         Raises: ConfigError where the encoder has no pooler and `new_pooler` is false, or is no encoder.
         """
+        encoder_config(encoder)  # refuses what is no encoder
         logits = self.dense_on_pooled(encoder, encode(encoder, first_only=True))  # [B,C]
         return TaskModel(encoder.input, logits, name=f"bert_{self.name}")
 

@@ -22,7 +22,10 @@ _FILES = [
     "zoo.json",
     "modules.json",
     "sentence_bert_config.json",
+    "config_sentence_transformers.json",
     "1_Pooling/config.json",
+    "0_Transformer/*.json",
+    "0_Transformer/vocab.txt",
 ]
 
 
@@ -51,9 +54,9 @@ def fetch_hub(name: str, progress: Progress | None = None) -> Path:
     except (HTTPError, HFValidationError, OSError) as error:
         reason = " ".join(str(error).split())
         raise DownloadError(f"{name} could not be fetched from the hub ({type(error).__name__}: {reason}).") from error
-    if not (folder / "config.json").is_file():
+    if not any((folder / inside / "config.json").is_file() for inside in ("", "0_Transformer")):
         raise DownloadError(f"{name} has no config.json, so it is not a Hugging Face model folder.")
-    if not any(folder.glob("*.safetensors")):
+    if not any(folder.rglob("*.safetensors")):
         raise DownloadError(
             f"{name} has no *.safetensors file; pickled weights are not read, ask for a revision with one."
         )

@@ -238,7 +238,7 @@ def test_pack_makes_rows_of_one_text_or_two(pair):
         (lambda: kbz.heads.MultiLabel(["a"], separator=""), "separator is empty"),
         (lambda: kbz.heads.Regression().rows("stone"), "format 'stone' has no place for the head 'regression'"),
         (lambda: kbz.heads.Regression().attach(keras.Sequential(name="other")), "'other' is no BERT encoder"),
-        (lambda: heads.make("poetry", {}), "no head 'poetry'. There are: classification, multi_label, regression"),
+        (lambda: heads.make("poetry", {}), "no head 'poetry'. There are: classification, multi_label, reg"),
         (lambda: heads.make("regression", {"colour": 1}), "cannot be made from .*colour"),
     ],
 )
@@ -279,6 +279,7 @@ def test_labels_found_in_a_table():
             {"architectures": ["BertForSequenceClassification"], "problem_type": "multi_label_classification"},
             "multi_label",
         ),
+        ({"architectures": ["BertForMultipleChoice"]}, "multiple_choice"),
     ],
 )
 def test_head_of_a_hugging_face_config(raw, name):

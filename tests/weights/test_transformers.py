@@ -228,3 +228,24 @@ def test_a_real_task_folder_in_several_files(tmp_path):
     import_weights(model, tmp_path, head_rows=HEAD_ROWS)
     features = bert_oracle.inputs()
     np.testing.assert_allclose(np.asarray(model(features)), run(source, features), atol=1e-5)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_chooser_goes_both_ways(case, tmp_path):
+    from keras_bert_zoo.heads.multiple_choice import MultipleChoice
+
+    source = theirs("BertForMultipleChoice", case)
+    source.save_pretrained(tmp_path / "theirs")
+    config, values = read_config(tmp_path / "theirs")
+    head = MultipleChoice(**MultipleChoice.from_huggingface(values, []))
+    model = head.attach(build_encoder(config))
+    import_weights(model, tmp_path / "theirs", head_rows=head.rows("huggingface"))
+
+    features = {name: np.stack([x, x[::-1]], axis=1) for name, x in bert_oracle.inputs(case["type_vocab_size"]).items()}
+    np.testing.assert_allclose(np.asarray(model(features)), run(source, features), atol=1e-5)  # [B,2]
+
+    write_weights(model, tmp_path / "ours", head_rows=head.rows("huggingface"), prefix=True)
+    write_config(config, tmp_path / "ours", architecture=head.architecture, extra=head.huggingface_config())
+    same_files(tmp_path / "ours", tmp_path / "theirs")
+    again = run(strict_load("BertForMultipleChoice", tmp_path / "ours"), features)
+    np.testing.assert_allclose(np.asarray(model(features)), again, atol=1e-5)

@@ -71,7 +71,9 @@ def encode(encoder: keras.Model, inputs: Mapping[str, Any] | None = None, *, fir
 
     With `first_only` it is `sequence_output[:, :1]`, all that a pooler reads, for less: the last block works on B
     tokens instead of N.
+    Raises: ConfigError where the model is no encoder of `build_encoder`.
     """
+    encoder_config(encoder)
     layer = encoder.get_layer
     word_ids, mask, type_ids = ((encoder.input if inputs is None else inputs)[name] for name in INPUTS)
     grid = layer("grid")(mask)

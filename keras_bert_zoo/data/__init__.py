@@ -15,6 +15,8 @@ _PUBLIC = {
     "load_dataset": "keras_bert_zoo.data.datasets",
     "read_splits": "keras_bert_zoo.data.reading",
     "read_texts": "keras_bert_zoo.data.reading",
+    "GLUE": "keras_bert_zoo.data.glue",
+    "read_glue": "keras_bert_zoo.data.glue",
     "batches": "keras_bert_zoo.data.batching",
 }
 

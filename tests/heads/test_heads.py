@@ -239,7 +239,9 @@ def test_pack_makes_rows_of_one_text_or_two(pair):
         (lambda: kbz.heads.Regression().rows("stone"), "format 'stone' has no place for the head 'regression'"),
         (lambda: kbz.heads.Regression().attach(keras.Sequential(name="other")), "'other' is no BERT encoder"),
         (lambda: heads.make("poetry", {}), "no head 'poetry'. There are: classification, multi_label, regression"),
-        (lambda: heads.make("regression", {"colour": 1}), "cannot be made from .*colour"),
+        (lambda: heads.make("regression", {"colour": 1}), "The head 'regression' takes no colour. It takes: pair, "),
+        (lambda: heads.make("classification", {"pair": True}), "The head 'classification' needs labels."),
+        (lambda: heads.make("regression", {"dropout": "much"}), "cannot be made from {'dropout': 'much'}: "),
     ],
 )
 def test_what_makes_no_head(make, told):

@@ -18,13 +18,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
 LABELS = ("0", "1")
 
 
-def read(path: str) -> object:
+def read(path: str) -> Any:
     """Return the table of a file of texts and labels without a header."""
     from keras_bert_zoo.data import read_table
 

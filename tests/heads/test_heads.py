@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny
+from fake_heads import Plain
 from scipy import special, stats
 from sizes import BATCH, HIDDEN, TIME, VOCAB
 from sklearn import metrics as oracle
@@ -119,6 +120,15 @@ def test_classification_loss_and_report():
         },
         abs=1e-5,
     )
+
+
+def test_two_labels_also_have_f1_of_the_second():
+    random = np.random.default_rng(5)
+    logits = random.normal(size=(41, 2)).astype("float32")
+    targets = random.integers(0, 2, 41)
+    report = kbz.heads.Classification(["no", "yes"]).report(targets, logits)
+    assert list(report) == ["loss", "accuracy", "f1", "f1_macro", "mcc"]
+    assert report["f1"] == pytest.approx(oracle.f1_score(targets, logits.argmax(1)), abs=1e-6)
 
 
 def test_multi_label_loss_and_report():
@@ -257,6 +267,40 @@ def test_every_head_of_the_table_is_made_again_from_its_config(name):
     assert again.get_config() == made.get_config()
     assert getattr(made, "labels", ("x", "y")) == ("x", "y")
     assert made.columns == ("text", "text_pair")
+
+
+def test_arguments_of_a_head():
+    assert heads.arguments("regression") == {"pair": False, "dropout": False, "new_pooler": False}
+    assert [name for name, needed in heads.arguments("multi_label").items() if needed] == ["labels"]
+
+
+def test_what_a_head_leaves_to_its_base():
+    head = Plain()
+    assert head.columns == ("text",)
+    assert Plain(pair=True).columns == ("text", "text_pair")
+    assert head.row_counts({"text": np.array([3, 99, 0], "int32")}, 7).tolist() == [1, 1, 1]
+    assert head.labels_in(["a", "b"]) is None
+    answer = {"numbers": [1.5, 2.5]}
+    assert head.trim(answer) == {"numbers": [1.5, 2.5]}
+    assert head.score(kbz.data.Table.from_lists(["a"]), [answer]) == {}
+    assert (head.inputs, head.ranks, head.windowed, head.scored_by) == (
+        ("input_word_ids", "input_mask", "input_type_ids"),
+        {},
+        False,
+        "logits",
+    )
+    assert Plain(pair=True, dropout=0.25).get_config() == {"pair": True, "dropout": 0.25}
+    assert Plain(dropout=0.25).huggingface_config() == {
+        "id2label": {"0": "LABEL_0"},
+        "label2id": {"LABEL_0": 0},
+        "classifier_dropout": 0.25,
+    }
+    assert [(row.ours, row.theirs) for row in head.rows("huggingface")] == [
+        ("head_logits/kernel", "classifier.weight"),
+        ("head_logits/bias", "classifier.bias"),
+    ]
+    report = head.report(np.array([[1.0, 2.0]], "float32"), np.array([[3.0, 2.0]], "float32"))
+    assert report == {"loss": 2.0}
 
 
 def test_labels_found_in_a_table():

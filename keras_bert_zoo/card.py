@@ -6,11 +6,14 @@ import platform
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_bert_zoo._version import __version__
 from keras_bert_zoo.bundle import Bundle
 from keras_bert_zoo.training.fit import History
+
+if TYPE_CHECKING:
+    from keras_bert_zoo.heads.head import Head
 
 
 def write_curve(history: History, path: Path) -> None:
@@ -43,7 +46,7 @@ def write_card(bundle: Bundle, record: Mapping[str, Any], name: str, path: Path)
     rows = [(key, f"{value:.4f}") for key, value in best.items() if key.startswith("val_")]
     rows += [(f"test {key}", f"{value:.4f}") for key, value in (record["test"] or {}).items()]
     settings = {key: value for key, value in record["settings"].items() if value is not None}
-    arguments = ['["a text"]', *(_argument(head, column) for column in (head.columns[1:] if head else ()))]
+    arguments = ['["a text"]', *_more_columns(head)]
     parts = ", ".join(f"{part} {count:,} rows" for part, count in record["rows"].items() if count)
     lines = [
         f"# {name}",
@@ -83,8 +86,9 @@ def write_card(bundle: Bundle, record: Mapping[str, Any], name: str, path: Path)
     path.write_text("\n".join(lines), encoding="utf-8")
 
 
-def _argument(head: Any, column: str) -> str:
-    return f'{column}=[["…", "…"]]' if head.ranks.get(column, 1) == 2 else f'{column}=["…"]'
+def _more_columns(head: Head | None) -> list[str]:
+    columns = head.columns[1:] if head else ()
+    return [f'{name}=[["…", "…"]]' if head and head.ranks.get(name, 1) == 2 else f'{name}=["…"]' for name in columns]
 
 
 _PACKAGES = ("keras", "tensorflow", "tensorflow-text")

@@ -1,14 +1,18 @@
 """Bundles: saved, loaded, asked."""
 
+import dataclasses
 import json
 import shutil
 
 import numpy as np
 import pytest
 import tiny
+from fake_heads import FirstToken
 from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 import keras_bert_zoo as kbz
+from keras_bert_zoo import heads
 from keras_bert_zoo.errors import CheckpointError, ConfigError, DataError, VocabularyError
 
 HEAD = kbz.heads.Classification(["sad", "calm", "glad"], dropout=0.25)
@@ -189,3 +193,55 @@ def test_pairs_are_asked_column_by_column():
         pair.predict(["a", "b"], text_pair=["c"])
     with pytest.raises(DataError, match="reads text, text_pair; it was given text"):
         pair.predict(["a"])
+
+
+@pytest.fixture
+def first_token(monkeypatch):
+    """Put into the table a head that needs no pooler."""
+    entry = heads.Entry("fake_heads", "FirstToken", "table")
+    monkeypatch.setitem(heads.HEADS, "first_token", entry)
+    return FirstToken()
+
+
+def test_a_head_without_a_pooler_on_an_encoder_with_one(first_token, tmp_path):
+    made = tiny.bundle(first_token)
+    assert not any(weight.path.startswith("pooler") for weight in made.model.weights)
+    written = kbz.save(made, tmp_path / "run")
+    with safe_open(written / "model.safetensors", "np") as file:
+        names = set(file.keys())
+    assert not any("pooler" in name for name in names)  # as transformers writes it
+    assert "classifier.weight" in names
+    again = kbz.load(written)
+    assert again.config == tiny.CONFIG.replace(pooler=False)
+    assert again.predict(TEXTS) == made.predict(TEXTS)
+
+
+def test_a_folder_may_have_a_pooler_that_the_head_does_not_read(first_token, tmp_path):
+    made = tiny.bundle(first_token)
+    folder = kbz.save(made, tmp_path / "run")
+    encoder = kbz.save(dataclasses.replace(made, head=None, model=None), tmp_path / "encoder")
+    tensors = {f"bert.{name}": tensor for name, tensor in load_file(encoder / "model.safetensors").items()}
+    head = load_file(folder / "model.safetensors")
+    save_file({**head, **tensors}, folder / "model.safetensors", metadata={"format": "pt"})
+    again = kbz.load(folder)
+    assert again.config == tiny.CONFIG
+    for name in ("kernel", "bias"):  # loaded, though no part of the task model
+        np.testing.assert_array_equal(
+            getattr(again.encoder.get_layer("pooler"), name), getattr(made.encoder.get_layer("pooler"), name)
+        )
+    assert again.predict(TEXTS) == made.predict(TEXTS)
+    swapped = again.attach(HEAD)  # so a head that reads it can follow
+    assert swapped.model.get_layer("pooler") is again.encoder.get_layer("pooler")
+
+
+def test_a_head_with_a_pooler_on_an_encoder_without_one(tmp_path):
+    config = tiny.CONFIG.replace(pooler=False)
+    head = kbz.heads.Classification(["a", "b"], new_pooler=True)
+    made = tiny.bundle(head, config=config)
+    assert sum(weight.path.startswith("pooler") for weight in made.model.weights) == 2
+    again = kbz.load(kbz.save(made, tmp_path / "run"))
+    assert again.config.pooler
+    assert again.predict(TEXTS) == made.predict(TEXTS)
+    bare = kbz.load(kbz.save(tiny.bundle(config=config), tmp_path / "bare"))
+    with pytest.raises(ConfigError, match="has no pooler"):
+        bare.attach(kbz.heads.Classification(["a", "b"]))

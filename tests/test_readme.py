@@ -36,6 +36,11 @@ def place(folders, tmp_path_factory):
     table = tiny.mood_table(copies=12).map_labels({"good": "positive", "bad": "negative"}.__getitem__)
     for name in ("train.tsv", "dev.tsv", "test.tsv"):
         table.write(root / name)
+    (root / "MRPC").mkdir()
+    rows = zip(tiny.GOOD, tiny.BAD[1:] + tiny.GOOD[:1], "010101", strict=True)
+    mrpc = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n" + "".join(f"{q}\t1\t2\t{a}\t{b}\n" for a, b, q in rows)
+    for name in ("train.tsv", "dev.tsv"):
+        (root / "MRPC" / name).write_text(mrpc)
     (root / "reviews.txt").write_text("a good film\nso very dull\n")
     mood = tiny.bundle(zoo.heads.Classification(["negative", "positive"]))
     export_bundle(mood, root / "saved_models/movie_mood")
@@ -121,6 +126,8 @@ def test_the_python(page, place, monkeypatch, capsys):
         assert re.search(r"(?m)^a good ?\S+\.$", printed)
     if page.name == "question-answering.md":
         assert printed.startswith("True\n{'exact_match': ")
+    if page.name == "glue.md":
+        assert 0 <= float(printed.splitlines()[-1]) <= 1
     if page.name == "serving.md":
         assert re.search(r"b'(negative|positive)'", printed)
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
+
+from keras_bert_zoo.data.glue import GLUE
+from keras_bert_zoo.errors import DataError
 
 _FILE_WIDTH = 2000  # a file has no edge to wrap a table's cells at
 
@@ -48,6 +53,37 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 batch_size_option = click.option(
     "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Rows a batch."
 )
+glue_option = click.option(
+    "--glue", type=click.Choice(list(GLUE)), help="Files are this GLUE task's, as they come; columns are known."
+)
+
+
+def no_columns(ctx: click.Context, *names: str) -> None:
+    """Refuse names of columns beside --glue.  Raises: UsageError."""
+    for name in names:
+        if given(ctx, name):
+            raise click.UsageError(f"--glue tells the columns: leave out --{name.replace('_', '-')}.")
+
+
+def given(ctx: click.Context, name: str) -> bool:
+    """Tell whether an option is on the command line, be it with its default."""
+    return ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+
+
+def check_there(path: str) -> None:
+    """Find out before TensorFlow is imported that a file is missing.  Raises: DataError."""
+    if not Path(path).expanduser().exists():
+        raise DataError(f"{path} does not exist.")
+
+
+@contextmanager
+def told_warnings() -> Iterator[None]:
+    """Print each warning of the work inside as a line of its own, where it came from left out."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    for warning in caught:
+        click.echo(f"Note: {warning.message}", err=True)
 
 
 @contextmanager

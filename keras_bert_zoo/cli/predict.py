@@ -8,8 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keras_bert_zoo.cli.options import batch_size_option, fetched, print_json, print_table, working
+from keras_bert_zoo.cli.options import (
+    batch_size_option,
+    check_there,
+    fetched,
+    glue_option,
+    no_columns,
+    print_json,
+    print_table,
+    told_warnings,
+    working,
+)
 from keras_bert_zoo.cli.showing import asked, shown
+from keras_bert_zoo.data.glue import read_glue, write_predictions
 from keras_bert_zoo.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -25,17 +36,23 @@ Columns = dict[str, list[Any]]
 @click.option("--text", help="Column of the text, in a table; the head's own name for it unless given.")
 @click.option("--text-pair", help="Column of the second text in a table; without a file, the second text itself.")
 @click.option("--choice", "choices", multiple=True, help="One of the choices, for a head that chooses; once for each.")
+@glue_option
+@click.option("--predictions", type=click.Path(dir_okay=False), help="With --glue: write what GLUE's server takes.")
 @batch_size_option
 @click.option(
     "--format", "style", type=click.Choice(["table", "jsonl"]), default="table", show_default=True, help="Output."
 )
+@click.pass_context
 def command(
+    ctx: click.Context,
     source: str,
     texts: tuple[str, ...],
     path: str | None,
     text: str | None,
     text_pair: str | None,
     choices: tuple[str, ...],
+    glue: str | None,
+    predictions: str | None,
     batch_size: int,
     style: str,
 ) -> None:
@@ -51,15 +68,24 @@ def command(
       cat reviews.txt | kbz predict runs/mood
       kbz predict runs/answers "Who wrote it?" --text-pair "The play was written by two sisters in 1921."
       kbz predict runs/endings "She opened the door" --choice "and went in." --choice "and a film of soup."
+      kbz predict runs/mrpc --glue mrpc --file MRPC/test.tsv --predictions MRPC.tsv
     """
     if path and (texts or choices):
         raise click.UsageError("Give texts or --file, not both.")
+    if predictions and not glue:
+        raise click.UsageError("--predictions are GLUE's: give --glue too.")
+    if glue:
+        no_columns(ctx, "text", "text_pair")
+        if not path:
+            raise click.UsageError("--glue tells how a file looks: give --file too.")
+    if path:
+        check_there(path)
     typed = [] if path else list(texts) or _standard_input()
     fetched(source)
     if not path and not typed:
         click.echo("Standard input is empty: nothing to answer.", err=True)
         return
-    with working(f"answering with {source}"):
+    with working(f"answering with {source}"), told_warnings():
         from keras_bert_zoo.bundle import load
 
         bundle = load(source)
@@ -67,18 +93,22 @@ def command(
         if head is None:
             raise ConfigError(f"{source} is an encoder without a head: it has no answers. Fine-tune it (kbz train).")
         if path:
-            columns = _read(source, head, path, text, text_pair)
+            columns = _read(source, head, path, text, text_pair, glue)
         else:
             columns = _typed(source, head, typed, text_pair, choices)
         first, *others = columns
         answers = bundle.predict(columns[first], batch_size=batch_size, **{name: columns[name] for name in others})
+        if glue and path and predictions:
+            write_predictions(glue, path, answers, predictions)
     if style == "jsonl":
         for answer in answers:
             print_json(answer)
-    else:
+    elif not predictions:
         cells = [shown(answer) for answer in answers]
         rows = zip(*(map(asked, values) for values in columns.values()), strict=True)
         print_table((*columns, *cells[0]), [(*row, *told.values()) for row, told in zip(rows, cells, strict=True)])
+    if predictions:
+        click.echo(f"{len(answers):,} predictions are in {predictions}", err=True)
 
 
 def _typed(source: str, head: Head, texts: list[str], second: str | None, choices: tuple[str, ...]) -> Columns:
@@ -98,7 +128,7 @@ def _typed(source: str, head: Head, texts: list[str], second: str | None, choice
     return {first: texts, **{name: [value] * len(texts) for name in others}}
 
 
-def _read(source: str, head: Head, path: str, text: str | None, second: str | None) -> Columns:
+def _read(source: str, head: Head, path: str, text: str | None, second: str | None, glue: str | None) -> Columns:
     """Return the columns that a file gives.  Raises: UsageError, and DataError of the file's reader."""
     from keras_bert_zoo.data.batching import table_columns
     from keras_bert_zoo.data.reading import read_texts, reader
@@ -107,6 +137,8 @@ def _read(source: str, head: Head, path: str, text: str | None, second: str | No
     first, *others = head.columns
     if second and not others:
         raise click.UsageError(f"{source} reads single texts: leave out --text-pair.")
+    if glue:
+        return table_columns(read_glue(glue, path), head)
     kind, ending = HEADS[head.name].reader, Path(path).suffix.lower()
     if kind in ("choices", "tagged") and ending != ".txt":
         return table_columns(reader(kind)(path, text=text or first, label=None, text_pair=second), head)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -14,24 +15,45 @@ from keras_bert_zoo.cli.options import (
     column_options,
     fetched,
     fit_verbosity,
+    given,
+    glue_option,
     json_option,
+    no_columns,
     print_figures,
     print_json,
     set_option,
+    told_warnings,
     working,
 )
+from keras_bert_zoo.data.glue import GLUE, Task
 from keras_bert_zoo.files import check_absent
-from keras_bert_zoo.heads import HEADS
+from keras_bert_zoo.heads import HEADS, summaries
 from keras_bert_zoo.training.strategy import STRATEGIES
 
 
-@click.command()
+class _Train(click.Command):
+    """Tells below the options what each head does."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Heads"):
+            formatter.write_dl(list(summaries().items()))
+
+
+@click.command(cls=_Train)
 @click.argument("source")
-@click.option("--head", type=click.Choice(list(HEADS)), default="classification", show_default=True, help="Task.")
-@click.option("--train", "train_file", required=True, help="Table to learn from, or movie_snippets.")
-@click.option("--validation", "validation_file", help="Table that tells the best epoch.")
-@click.option("--test", "test_file", help="Table measured once, at the end.")
+@click.option(
+    "--head",
+    type=click.Choice(list(HEADS)),
+    default="classification",
+    show_default=True,
+    metavar="NAME",
+    help="What is learnt: one of the heads below.",
+)
+@click.option("--train", "train_file", required=True, help="File to learn from, or movie_snippets.")
+@click.option("--validation", "validation_file", help="File that tells the best epoch.")
+@click.option("--test", "test_file", help="File measured once, at the end.")
 @column_options
+@glue_option
 @set_option
 @click.option("--labels", help="The labels, parted by commas, in their order; unless given, those in the table.")
 @click.option("--out", required=True, type=click.Path(), help="Folder of the run.")
@@ -41,6 +63,7 @@ from keras_bert_zoo.training.strategy import STRATEGIES
 @click.option("--learning-rate", type=float, default=5e-5, show_default=True, help="Highest learning rate.")
 @click.option("--warmup", type=float, default=0.1, show_default=True, help="Share of the updates it rises in.")
 @click.option("--max-length", type=click.IntRange(3), help="Limit in tokens; 128 unless given, for questions 384.")
+@click.option("--monitor", help="Figure that tells the best epoch, or several: accuracy+f1; the head's unless given.")
 @click.option("--patience", type=click.IntRange(1), help="Stop after so many epochs without a better one.")
 @click.option("--class-weight", type=click.Choice(["balanced"]), help="Let every label count the same in sum.")
 @click.option("--dropout", type=float, help="Dropout before the head; its own unless given: 0.1, for questions 0.")
@@ -60,7 +83,9 @@ from keras_bert_zoo.training.strategy import STRATEGIES
     help="One device, or all GPUs of this host.",
 )
 @json_option
+@click.pass_context
 def command(
+    ctx: click.Context,
     source: str,
     head: str,
     train_file: str,
@@ -69,6 +94,7 @@ def command(
     text: str,
     text_pair: str | None,
     label: str,
+    glue: str | None,
     settings: tuple[tuple[str, Any], ...],
     labels: str | None,
     out: str,
@@ -78,6 +104,7 @@ def command(
     learning_rate: float,
     warmup: float,
     max_length: int | None,
+    monitor: str | None,
     patience: int | None,
     class_weight: str | None,
     dropout: float | None,
@@ -86,12 +113,12 @@ def command(
     strategy: str,
     as_json: bool,
 ) -> None:
-    """Fine-tune on a table, or on plain text.
+    """Fine-tune on labelled data, or on plain text.
 
-    SOURCE is a preset, a folder or hf://organisation/name.  Tables are tsv, csv or jsonl files, for questions SQuAD
-    files (json); the data set movie_snippets brings its own validation and test rows; plain text is a txt file with one
-    text a line.  The run's folder holds the model of the best epoch, its history and a model card, and appears when
-    all is done.
+    SOURCE is a preset, a folder or hf://organisation/name.  Files are tables (tsv, csv, jsonl), or what the head
+    below reads; the data set movie_snippets brings its own validation and test rows.  --glue chooses columns, head,
+    labels and monitor of a GLUE task.  The run's folder holds the model of the best epoch, its history and a model
+    card, and appears when all is done.
 
     \b
     Examples:
@@ -99,11 +126,26 @@ def command(
       kbz train minilm_l6_h384_uncased --train movie_snippets --head regression --out runs/rating
       kbz train hf://google-bert/bert-base-uncased --head masked_lm --train notes.txt --out runs/notes
       kbz train minilm_l6_h384_uncased --train squad.json --head question_answering --out runs/answers
+      kbz train minilm_l6_h384_uncased --glue mrpc --train MRPC/train.tsv --validation MRPC/dev.tsv --out runs/mrpc
     """
-    from keras_bert_zoo.data import read_splits
+    from keras_bert_zoo.data import DATASETS, read_splits
 
     check_absent(out, overwrite=overwrite)
-    with working("reading"):
+    for option, value in (("patience", patience), ("monitor", monitor)):
+        if value is not None and validation_file is None and train_file not in DATASETS:
+            raise click.UsageError(f"--{option} watches the validation data: give --validation too.")
+    task = GLUE[glue] if glue else None
+    config: dict[str, Any] = {}
+    if task is not None:
+        no_columns(ctx, "text", "text_pair", "label")
+        head = head if given(ctx, "head") else task.head
+        if HEADS[head].reader != "table":
+            raise click.UsageError(f"The head '{head}' does not learn from tables: leave out --glue.")
+        config = task.arguments if head == task.head else {"pair": task.pair is not None}
+        monitor = monitor or (task.monitor if head == task.head else None)
+    if class_weight is not None and head != "classification":
+        raise click.UsageError(f"--class-weight belongs to the head 'classification', not to '{head}'.")
+    with working("reading"), told_warnings():
         train, validation, test = read_splits(
             train_file,
             validation_file,
@@ -112,20 +154,16 @@ def command(
             label=label,
             text_pair=text_pair,
             kind=HEADS[head].reader,
+            glue=glue,
         )
-    if patience and validation is None:
-        raise click.UsageError("--patience watches the validation table: give --validation too.")
     fetched(source)
     with working("starting TensorFlow"):
-        from keras_bert_zoo import heads
         from keras_bert_zoo.recipe import finetune
         from keras_bert_zoo.training.fit import Settings
 
-        pair = {"pair": True} if text_pair and heads.takes(head, "pair") else {}
-        config: dict[str, Any] = {**pair, **({} if dropout is None else {"dropout": dropout}), **dict(settings)}
-        if labels is not None:
-            config["labels"] = [name.strip() for name in labels.split(",")]
-        made = heads.for_labels(head, train.labels or [], config)
+        named = None if labels is None else [name.strip() for name in labels.split(",")]
+        options = {"labels": named, "dropout": dropout, "pair": True if text_pair else None}
+        made = _head(head, config, options, dict(settings), train.labels or [])
     with working("fine-tuning") if as_json else nullcontext():  # else Keras shows its own bar
         run = finetune(
             source,
@@ -141,6 +179,7 @@ def command(
                 learning_rate=learning_rate,
                 warmup=warmup,
                 length=max_length or HEADS[head].length,
+                monitor=monitor,
                 patience=patience,
                 class_weight=class_weight,
                 seed=seed,
@@ -151,7 +190,37 @@ def command(
             verbose=fit_verbosity(as_json),
         )
     figures = {**run.history.epochs[run.history.best], **{f"test_{k}": v for k, v in (run.test or {}).items()}}
+    if task is not None:
+        figures.update(_glue_scores(task, figures))
     if as_json:
         print_json({"folder": out, "best_epoch": run.history.best + 1, "figures": figures})
     else:
         print_figures(f"{out}: epoch {run.history.best + 1} of {len(run.history.epochs)} was kept", figures)
+
+
+def _glue_scores(task: Task, figures: Mapping[str, float]) -> dict[str, float]:
+    """Return the task's place in GLUE's average, for each part of the data that was measured by its figures."""
+    parts = ("val_", "test_")
+    found = {part: {name: figures[part + name] for name in task.metrics if part + name in figures} for part in parts}
+    return {f"{part}glue": task.score(own) for part, own in found.items() if len(own) == len(task.metrics)}
+
+
+def _head(
+    name: str, config: dict[str, Any], options: dict[str, Any], settings: dict[str, Any], values: Sequence[Any]
+) -> Any:
+    """Make the head of a run: what a GLUE task says, over it the options, over them what --set says.
+
+    Raises: UsageError on an option that the head has no use for.
+    """
+    from keras_bert_zoo import heads
+
+    takes = heads.arguments(name)
+    options = {option: value for option, value in options.items() if value is not None}
+    for option in options:
+        if option not in takes and option != "pair":
+            raise click.UsageError(f"The head '{name}' takes no --{option}.")
+    known = {option: value for option, value in options.items() if option in takes}
+    made = heads.for_labels(name, values, {**config, **known, **settings})
+    if "pair" in options and len(getattr(made, "train_columns", made.columns)) == 1:
+        raise click.UsageError(f"The head '{name}' reads single texts: leave out --text-pair.")
+    return made

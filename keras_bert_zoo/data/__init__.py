@@ -21,6 +21,8 @@ _PUBLIC = {
     "read_squad": "keras_bert_zoo.data.squad",
     "question_table": "keras_bert_zoo.data.squad",
     "write_squad": "keras_bert_zoo.data.squad",
+    "GLUE": "keras_bert_zoo.data.glue",
+    "read_glue": "keras_bert_zoo.data.glue",
     "batches": "keras_bert_zoo.data.batching",
 }
 

@@ -23,9 +23,10 @@ class Parsed(NamedTuple):
     rows: Iterator[Line]
 
 
-def parse(path: Path, format: str, columns: list[str] | None) -> Parsed:
+def parse(path: Path, format: str, columns: list[str] | None, *, broken: list[int] | None = None) -> Parsed:
     """Read a file as "tsv", "csv" or "jsonl"; `columns` names the columns of a file without a header.
 
+    Lines of tsv and csv with too few or too many cells are left out where their numbers can be put into `broken`.
     Raises: `DataError` naming file and line.
     """
     text = _decoded(path)
@@ -36,7 +37,7 @@ def parse(path: Path, format: str, columns: list[str] | None) -> Parsed:
             raise DataError(f"{path}: a jsonl row names its own columns; leave out columns={columns}.")
         return Parsed(None, _json_rows(path, text))
     records = _tsv_records(text) if format == "tsv" else _csv_records(path, text)
-    return _with_header(path, format, records, columns)
+    return _with_header(path, format, records, columns, broken)
 
 
 def write(path: Path, format: str, columns: list[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -75,7 +76,11 @@ def _decoded(path: Path) -> str:
 
 
 def _with_header(
-    path: Path, format: str, records: Iterator[tuple[int, list[str]]], columns: list[str] | None
+    path: Path,
+    format: str,
+    records: Iterator[tuple[int, list[str]]],
+    columns: list[str] | None,
+    broken: list[int] | None,
 ) -> Parsed:
     if columns is None:
         line, header = next(records, (1, []))
@@ -90,6 +95,9 @@ def _with_header(
         for line, cells in records:
             if len(cells) != len(header):
                 if format == "tsv" and cells == [""]:  # a blank line cannot be a row of several cells
+                    continue
+                if broken is not None:
+                    broken.append(line)
                     continue
                 advice = " A tab or line break inside a cell needs csv or jsonl." if format == "tsv" else ""
                 raise DataError(f"{path}, line {line}: {len(cells)} cells, {source} ({', '.join(header)}).{advice}")

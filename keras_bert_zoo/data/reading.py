@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 from keras_bert_zoo.data.datasets import DATASETS, load_dataset
+from keras_bert_zoo.data.glue import read_glue
 from keras_bert_zoo.data.lines import all_lines
 from keras_bert_zoo.data.squad import read_squad
 from keras_bert_zoo.data.tables import Table, read_table
@@ -37,11 +38,12 @@ def read_splits(
     label: str = "label",
     text_pair: str | None = None,
     kind: str = "table",
+    glue: str | None = None,
 ) -> tuple[Table, Table | None, Table | None]:
     """Read the tables of a run: three files, or one name of `DATASETS` that brings its own split.
 
-    `kind` is one of `READERS`, what a head's files are.
-    Raises: DataError, see `read_table`; also for other files beside a data set that has its own.
+    `kind` is one of `READERS`, what a head's files are; with `glue`, a name of `GLUE`, they are that task's files.
+    Raises: DataError, see `read_table` and `read_glue`; also for other files beside a data set that has its own.
     """
     if train in DATASETS:
         if validation or test:
@@ -50,6 +52,8 @@ def read_splits(
         return splits.train, splits.validation, splits.test
 
     def read(path: str) -> Table:
+        if glue is not None:
+            return read_glue(glue, path, labelled=True)
         return reader(kind)(path, text=text, label=label, text_pair=text_pair)
 
     return read(train), read(validation) if validation else None, read(test) if test else None

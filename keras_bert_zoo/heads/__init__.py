@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from keras_bert_zoo.errors import ConfigError
@@ -46,21 +48,37 @@ ARCHITECTURES: dict[tuple[str, str | None], str | None] = {
 
 _CLASSES = {entry.class_name: entry.module for entry in HEADS.values()}
 
-__all__ = ["ARCHITECTURES", "HEADS", "for_labels", "from_huggingface", "make", *_CLASSES]
+__all__ = ["ARCHITECTURES", "HEADS", "arguments", "for_labels", "from_huggingface", "make", "summaries", *_CLASSES]
 
 
 def make(name: str, config: Mapping[str, Any]) -> Any:
-    """Make a head from its name and arguments.  Raises: ConfigError on an unknown name or argument."""
-    made = _class(name)
+    """Make a head from its name and arguments.  Raises: ConfigError on an unknown name or wrong arguments."""
+    wanted = arguments(name)
+    if unknown := [argument for argument in config if argument not in wanted]:
+        raise ConfigError(f"The head '{name}' takes no {', '.join(unknown)}. It takes: {', '.join(wanted)}.")
+    if missing := [argument for argument, needed in wanted.items() if needed and argument not in config]:
+        raise ConfigError(f"The head '{name}' needs {', '.join(missing)}.")
     try:
-        return made(**config)
+        return _class(name)(**config)
     except TypeError as error:
         raise ConfigError(f"The head '{name}' cannot be made from {dict(config)}: {error}.") from None
 
 
-def takes(name: str, argument: str) -> bool:
-    """Tell whether a head has an argument of this name.  Raises: ConfigError on an unknown head."""
-    return argument in inspect.signature(_class(name)).parameters
+def arguments(name: str) -> dict[str, bool]:
+    """Return the arguments a head takes and whether it must be given each.  Raises: ConfigError on an unknown name."""
+    parameters = inspect.signature(_class(name)).parameters
+    return {argument: told.default is told.empty for argument, told in parameters.items()}
+
+
+def summaries() -> dict[str, str]:
+    """Return what each head of the table does: the first sentence of its class, read without importing Keras."""
+    found = {}
+    for name, entry in HEADS.items():
+        source = Path(__file__).with_name(f"{entry.module.rpartition('.')[2]}.py").read_text(encoding="utf-8")
+        classes = (node for node in ast.parse(source).body if isinstance(node, ast.ClassDef))
+        words = next(ast.get_docstring(node) or "" for node in classes if node.name == entry.class_name)
+        found[name] = " ".join(words.split()).partition(". ")[0].removesuffix(".") + "."
+    return found
 
 
 def for_labels(name: str, values: Sequence[Any], config: Mapping[str, Any]) -> Any:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_bert_zoo.heads.head import Head, Where, check_labels, label_index
-from keras_bert_zoo.training.metrics import MacroF1, MatthewsCorrelation
+from keras_bert_zoo.training.metrics import F1, MacroF1, MatthewsCorrelation
 
 
 class Classification(Head):
@@ -34,10 +34,11 @@ class Classification(Head):
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
     def metrics(self) -> list[keras.metrics.Metric]:
-        """Return accuracy, macro F1 and Matthews correlation."""
+        """Return accuracy, macro F1 and Matthews correlation; of two labels also F1 of the second, the positive one."""
         classes = len(self.labels)
         return [
             keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
+            *([F1()] if classes == 2 else []),
             MacroF1(classes),
             MatthewsCorrelation(classes),
         ]

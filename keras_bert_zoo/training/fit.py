@@ -28,7 +28,9 @@ class Settings:
 
     `warmup` is the share of all updates; `length` the limit in tokens; `patience` how many epochs without a
     better one end the run (None: never); `class_weight` None, "balanced" or a weight per label; `layout` how tokens
-    lie in memory while training: "padded", "packed" or "auto", see `training/layouts.py`.
+    lie in memory while training: "padded", "packed" or "auto", see `training/layouts.py`; `monitor` the figure whose
+    highest value tells the best epoch (unless given, the head's), or several, joined by "+", whose mean does; "-loss"
+    means the lowest loss.
     Raises: ConfigError on numbers that make no run.
     """
 
@@ -42,6 +44,7 @@ class Settings:
     patience: int | None = None
     class_weight: str | Mapping[str, float] | None = None
     layout: str = "auto"
+    monitor: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "length"):
@@ -51,6 +54,8 @@ class Settings:
             raise ConfigError(f"warmup is {self.warmup}, it must be a share of the run from 0 up to (not with) 1.")
         if self.patience is not None and self.patience < 1:
             raise ConfigError(f"patience is {self.patience}, it must be at least 1 epoch.")
+        if self.monitor is not None and not all(self.monitor.split("+")):
+            raise ConfigError(f"monitor is {self.monitor!r}, it must be a figure, or several joined by '+'.")
         if self.layout not in CHOICES:
             raise ConfigError(f"layout is {self.layout!r}, it must be one of {', '.join(CHOICES)}.")
 
@@ -75,7 +80,8 @@ def fit(
 ) -> History:
     """Compile and train a task model; afterwards it holds the weights of its best epoch.
 
-    The best epoch has the highest figure `head.best_by` on `validation`; without one it is the last.  Where
+    The best epoch has the highest `settings.monitor` on `validation`, `head.best_by` unless given; without a validation
+    table it is the last.  Where
     `settings.layout` is not the model's own, a model that shares all its layers is trained in its stead; `model` keeps
     its layout.
     Raises: DataError and ConfigError as `batches`, `adamw` and `laid_out` do.
@@ -83,6 +89,11 @@ def fit(
     settings = settings or Settings()
     if head.labelled:
         check_labelled(train)
+    if settings.monitor is not None and validation is not None:
+        # One row tells the figures' names: a wrong one must not end a run after its first epoch.
+        figures = evaluate(model, head, tokenizer, validation.select([0]), length=settings.length)
+        if unknown := [name for name in settings.monitor.split("+") if name.removeprefix("-") not in figures]:
+            raise ConfigError(f"monitor: there is no figure {', '.join(unknown)}; there are {', '.join(figures)}.")
     rows = batches(
         train, head, tokenizer, settings.batch_size, length=settings.length, shuffle=True, seed=settings.seed
     )
@@ -136,15 +147,21 @@ class _BestEpoch(keras.callbacks.Callback):
                 length=self.settings.length,
                 answers=self.answers,
             )
-            self.monitor = f"val_{self.head.best_by(figures)}"
+            self.monitor = self.settings.monitor or self.head.best_by(figures)
             logs.update({f"val_{name}": value for name, value in figures.items()})  # shown by the progress bar
         self.epochs.append({name: float(value) for name, value in logs.items()})
-        if self.validation is None or epoch == 0 or logs[self.monitor] > self.epochs[self.best][self.monitor]:
+        if self.validation is None or epoch == 0 or self.watched(epoch) > self.watched(self.best):
             self.best = epoch
             self.weights = [] if self.validation is None else self.model.get_weights()
         patience = self.settings.patience
         if patience is not None and epoch - self.best >= patience:
             self.model.stop_training = True
+
+    def watched(self, epoch: int) -> float:
+        """Return what is compared: the mean of the monitored figures."""
+        figures, names = self.epochs[epoch], self.monitor.split("+")
+        values = [(-1 if name[0] == "-" else 1) * figures[f"val_{name.removeprefix('-')}"] for name in names]
+        return sum(values) / len(values)
 
     def restore(self) -> None:
         if self.weights and self.best < len(self.epochs) - 1:

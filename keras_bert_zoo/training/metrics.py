@@ -43,6 +43,18 @@ class MacroF1(_Confusion):
 
 
 @keras.saving.register_keras_serializable("keras_bert_zoo")
+class F1(_Confusion):
+    """F1 = 2·TP / (2·TP + FP + FN) of the second of two classes, the positive one; 0 where it never is nor is told."""
+
+    def __init__(self, classes: int = 2, name: str = "f1", **kwargs: Any) -> None:
+        super().__init__(classes, name, **kwargs)
+
+    def result(self) -> Any:
+        both = ops.sum(self.counts[1]) + ops.sum(self.counts[:, 1])
+        return ops.where(both > 0, 2 * self.counts[1, 1] / ops.maximum(both, 1e-12), 0.0)
+
+
+@keras.saving.register_keras_serializable("keras_bert_zoo")
 class MatthewsCorrelation(_Confusion):
     """Correlation of truth and prediction over the confusion matrix, 0 where one of them is constant.
 

@@ -87,7 +87,7 @@ def test_pairs(folders, tmp_path):
 
 def test_a_pair_head_says_what_it_misses(folders):
     assert refused("predict", folders / "pair", "a film", exit_code=2).endswith(
-        "pair reads pairs of texts: give the second text, or its column, with --text-pair."
+        "pair reads text and text_pair: give the second one, or its column, with --text-pair."
     )
     assert refused("predict", folders / "mood", "a film", "--text-pair", "b", exit_code=2).endswith(
         "mood reads single texts: leave out --text-pair."

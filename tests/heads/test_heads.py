@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny
+from fake_heads import Plain
 from scipy import special, stats
 from sizes import BATCH, HIDDEN, TIME, VOCAB
 from sklearn import metrics as oracle
@@ -119,6 +120,15 @@ def test_classification_loss_and_report():
         },
         abs=1e-5,
     )
+
+
+def test_two_labels_also_have_f1_of_the_second():
+    random = np.random.default_rng(5)
+    logits = random.normal(size=(41, 2)).astype("float32")
+    targets = random.integers(0, 2, 41)
+    report = kbz.heads.Classification(["no", "yes"]).report(targets, logits)
+    assert list(report) == ["loss", "accuracy", "f1", "f1_macro", "mcc"]
+    assert report["f1"] == pytest.approx(oracle.f1_score(targets, logits.argmax(1)), abs=1e-6)
 
 
 def test_multi_label_loss_and_report():
@@ -238,8 +248,10 @@ def test_pack_makes_rows_of_one_text_or_two(pair):
         (lambda: kbz.heads.MultiLabel(["a"], separator=""), "separator is empty"),
         (lambda: kbz.heads.Regression().rows("stone"), "format 'stone' has no place for the head 'regression'"),
         (lambda: kbz.heads.Regression().attach(keras.Sequential(name="other")), "'other' is no BERT encoder"),
-        (lambda: heads.make("poetry", {}), "no head 'poetry'. There are: classification, multi_label, reg"),
-        (lambda: heads.make("regression", {"colour": 1}), "cannot be made from .*colour"),
+        (lambda: heads.make("poetry", {}), "no head 'poetry'. There are: classification, multi_label, regression,"),
+        (lambda: heads.make("regression", {"colour": 1}), "The head 'regression' takes no colour. It takes: pair, "),
+        (lambda: heads.make("classification", {"pair": True}), "The head 'classification' needs labels."),
+        (lambda: heads.make("regression", {"dropout": "much"}), "cannot be made from {'dropout': 'much'}: "),
     ],
 )
 def test_what_makes_no_head(make, told):
@@ -250,13 +262,49 @@ def test_what_makes_no_head(make, told):
 @pytest.mark.parametrize("name", [name for name, entry in heads.HEADS.items() if entry.reader == "table"])
 def test_every_head_of_the_table_is_made_again_from_its_config(name):
     options = {"pair": True, "dropout": 0.25}
-    made = heads.for_labels(name, ["x", "y", "x"], {key: x for key, x in options.items() if heads.takes(name, key)})
+    made = heads.for_labels(
+        name, ["x", "y", "x"], {key: x for key, x in options.items() if key in heads.arguments(name)}
+    )
     again = heads.make(name, made.get_config())
     assert type(again) is type(made)
     assert again.get_config() == made.get_config()
     assert getattr(made, "labels", ("x", "y")) == ("x", "y")
-    if heads.takes(name, "pair"):
+    if "pair" in heads.arguments(name):
         assert made.columns == ("text", "text_pair")
+
+
+def test_arguments_of_a_head():
+    assert heads.arguments("regression") == {"pair": False, "dropout": False, "new_pooler": False}
+    assert [name for name, needed in heads.arguments("multi_label").items() if needed] == ["labels"]
+
+
+def test_what_a_head_leaves_to_its_base():
+    head = Plain()
+    assert head.columns == ("text",)
+    assert Plain(pair=True).columns == ("text", "text_pair")
+    assert head.row_counts({"text": np.array([3, 99, 0], "int32")}, 7).tolist() == [1, 1, 1]
+    assert head.labels_in(["a", "b"]) is None
+    answer = {"numbers": [1.5, 2.5]}
+    assert head.trim(answer) == {"numbers": [1.5, 2.5]}
+    assert head.score(kbz.data.Table.from_lists(["a"]), [answer]) == {}
+    assert (head.inputs, head.ranks, head.windowed, head.scored_by) == (
+        ("input_word_ids", "input_mask", "input_type_ids"),
+        {},
+        False,
+        "logits",
+    )
+    assert Plain(pair=True, dropout=0.25).get_config() == {"pair": True, "dropout": 0.25}
+    assert Plain(dropout=0.25).huggingface_config() == {
+        "id2label": {"0": "LABEL_0"},
+        "label2id": {"LABEL_0": 0},
+        "classifier_dropout": 0.25,
+    }
+    assert [(row.ours, row.theirs) for row in head.rows("huggingface")] == [
+        ("head_logits/kernel", "classifier.weight"),
+        ("head_logits/bias", "classifier.bias"),
+    ]
+    report = head.report(np.array([[1.0, 2.0]], "float32"), np.array([[3.0, 2.0]], "float32"))
+    assert report == {"loss": 2.0}
 
 
 def test_labels_found_in_a_table():

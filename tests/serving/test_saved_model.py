@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_text
 import tiny
+from fake_heads import Chooser
 from tensorflow_serving.apis import prediction_log_pb2
 
 import keras_bert_zoo as kbz
@@ -166,6 +167,30 @@ def test_warmup_requests_are_answered(exports):
             assert set(columns) == set(HEADS[name].columns)
             rows = len(columns["text"])
             assert all(value.shape[0] == rows for value in function(**columns).values())
+
+
+def test_columns_of_lists_are_served_and_warmed_up(tmp_path):
+    bundle = tiny.bundle(Chooser())
+    folder = export_bundle(bundle, tmp_path / "chooser")
+    function = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    spec = function.structured_input_signature[1]
+    assert {name: s.shape.as_list() for name, s in spec.items()} == {"text": [None], "choices": [None, None]}
+    got = function(text=tf.constant(["a film", "it"]), choices=tf.constant([["b", "c", "d"], ["e", "", ""]]))
+    want = bundle.predict(["a film", "it"], choices=[["b", "c", "d"], ["e"]])
+    np.testing.assert_allclose(got["first"], [answer["first"] for answer in want], atol=1e-5)
+    assert got["choices"].numpy().tolist() == [[b"b", b"c", b"d"], [b"e", b"", b""]]
+    sizes = []
+    for record in tf.data.TFRecordDataset(str(folder / "assets.extra" / "tf_serving_warmup_requests")):
+        inputs = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request.inputs
+        columns = {key: tf.constant(tf.make_ndarray(value)) for key, value in inputs.items()}
+        rows = len(columns["text"])
+        assert columns["choices"].shape == (rows, 2)
+        assert all(
+            choice == text for text, row in zip(columns["text"], columns["choices"], strict=True) for choice in row
+        )
+        assert function(**columns)["first"].shape == (rows,)
+        sizes.append(rows)
+    assert sizes == [1, 8, 1]
 
 
 def test_versions(bundles, tmp_path):

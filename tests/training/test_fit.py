@@ -57,7 +57,7 @@ def test_figures_are_in_every_epoch_and_the_best_weights_are_kept(monkeypatch):
     bundle, history = _fit(Settings(epochs=4, learning_rate=1e-3, **SMALL), validation=tiny.mood_table())
     assert history.best == 1  # the first of two equals
     assert [epoch["val_accuracy"] for epoch in history.epochs] == [0.4, 0.9, 0.9, 0.1]
-    assert set(history.epochs[0]) == {"loss", "accuracy", "f1_macro", "mcc", "val_accuracy", "val_loss"}
+    assert set(history.epochs[0]) == {"loss", "accuracy", "f1", "f1_macro", "mcc", "val_accuracy", "val_loss"}
     for now, best, last in zip(bundle.model.get_weights(), kept[1], kept[3], strict=True):
         np.testing.assert_array_equal(now, best)
         assert now.dtype != "float32" or np.abs(now - last).max() > 0
@@ -78,7 +78,7 @@ def test_without_validation_the_last_epoch_is_kept_and_class_weights_count():
     assert history.best == 1
     plain = evaluate(bundle.model, HEAD, bundle.tokenizer, tiny.mood_table(3), batch_size=8, length=9)["loss"]
     assert history.epochs[1]["loss"] == pytest.approx(2 * plain, rel=0.25)  # dropout shakes the rest
-    assert set(history.epochs[0]) == {"loss", "accuracy", "f1_macro", "mcc"}
+    assert set(history.epochs[0]) == {"loss", "accuracy", "f1", "f1_macro", "mcc"}
 
 
 def test_class_weights():

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 from sklearn import metrics as oracle
 
-from keras_bert_zoo.training.metrics import LabelF1, MacroF1, MatthewsCorrelation, pearson, spearman
+from keras_bert_zoo.training.metrics import F1, LabelF1, MacroF1, MatthewsCorrelation, pearson, spearman
 
 ROWS, CLASSES = 103, 4
 
@@ -32,6 +32,19 @@ def test_macro_f1_over_all_classes(choice):
     want = oracle.f1_score(targets, logits.argmax(1), labels=range(CLASSES), average="macro", zero_division=0)
     assert _fed(MacroF1(CLASSES), targets, logits) == pytest.approx(want, abs=1e-6)
     assert 0.3 < want < 0.7
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_f1_of_the_second_of_two_classes(weighted):
+    random = np.random.default_rng(9)
+    targets = (random.random(ROWS) < 0.3).astype("int64")
+    logits = random.normal(size=(ROWS, 2)).astype("float32")
+    logits[np.arange(ROWS), targets] += 0.5
+    weights = random.integers(0, 4, ROWS).astype("float32") if weighted else None
+    want = oracle.f1_score(targets, logits.argmax(1), pos_label=1, sample_weight=weights)
+    assert _fed(F1(), targets, logits, weights) == pytest.approx(want, abs=1e-6)
+    assert abs(want - oracle.f1_score(targets, logits.argmax(1), pos_label=0, sample_weight=weights)) > 0.05
+    assert _fed(F1(), np.zeros_like(targets), np.stack([logits.max(1) + 1, logits.min(1)], axis=1)) == 0
 
 
 def test_matthews_correlation(choice):
@@ -63,7 +76,7 @@ def test_label_f1(average, weighted):
     assert _fed(metric, targets, logits, weights) == pytest.approx(want, abs=1e-6)
 
 
-@pytest.mark.parametrize("metric", [MacroF1(3), MatthewsCorrelation(5), LabelF1(4, "macro")])
+@pytest.mark.parametrize("metric", [F1(name="own"), MacroF1(3), MatthewsCorrelation(5), LabelF1(4, "macro")])
 def test_metrics_survive_their_config(metric):
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(metric))
     assert type(again) is type(metric)

@@ -1,0 +1,123 @@
+"""What the commands share, and options that not every head takes."""
+
+import subprocess
+import sys
+
+import click
+import pytest
+from command_line import kbz, refused
+
+from keras_bert_zoo.cli.options import set_option
+from keras_bert_zoo.cli.predict import shown
+from keras_bert_zoo.heads import HEADS, summaries
+
+
+@click.command()
+@set_option
+def settings(settings):
+    click.echo(repr(settings))
+
+
+@pytest.mark.parametrize(
+    ("given", "want"),
+    [
+        ("doc_stride=64", ("doc_stride", 64)),
+        ("threshold=0.25", ("threshold", 0.25)),
+        ("pair=true", ("pair", True)),
+        ('labels=["a", "b"]', ("labels", ["a", "b"])),
+        ("scheme=BIO", ("scheme", "BIO")),
+        ("separator==", ("separator", "=")),
+        ("separator=", ("separator", "")),
+        ('name="64"', ("name", "64")),
+    ],
+)
+def test_settings(given, want):
+    from click.testing import CliRunner
+
+    result = CliRunner().invoke(settings, ["--set", given, "--set", "b=1"])
+    assert result.output == f"{(want, ('b', 1))!r}\n"
+
+
+@pytest.mark.parametrize("given", ["doc_stride", "=64", "doc-stride=64", "1st=2", " a=1", ""])
+def test_settings_that_are_none(given):
+    from click.testing import CliRunner
+
+    result = CliRunner().invoke(settings, ["--set", given])
+    assert result.exit_code == 2
+    assert f"Error: Invalid value for '--set': {given!r} is not NAME=VALUE, such as doc_stride=64.\n" in result.output
+
+
+def test_train_lists_what_every_head_does():
+    page = kbz("train", "--help").stdout.split("\nHeads:\n")[1]
+    words = " ".join(page.split())
+    for name, summary in summaries().items():
+        assert summary.count(". ") == 0
+        assert summary.endswith(".")
+        assert f"{name} {summary}" in words
+    assert list(summaries()) == list(HEADS)
+    assert summaries()["classification"] == "Chooses one label for a text, or for a pair of texts."
+
+
+@pytest.mark.parametrize(
+    ("options", "exit_code", "message"),
+    [
+        (["--head", "regression", "--labels", "a,b"], 2, "The head 'regression' takes no --labels."),
+        (["--head", "multi_label", "--class-weight", "balanced"], 2, "belongs to the head 'classification', not to"),
+        (["--set", "colour=1"], 1, "The head 'classification' takes no colour. It takes: labels, pair, dropout, "),
+        (["--set", "dropout=much"], 1, "The head 'classification' cannot be made from "),
+        (["--set", "dropout"], 2, "'dropout' is not NAME=VALUE"),
+        (["--dropout", "1"], 1, "dropout is 1.0, it must be from 0"),
+        (["--monitor", "accuracy"], 2, "--monitor watches the validation data: give --validation too."),
+        (["--validation", "train.tsv", "--monitor", "+"], 1, "monitor is '+', it must be a figure, or several"),
+    ],
+)
+def test_options_a_head_has_no_use_for(folders, tmp_path, options, exit_code, message):
+    data = ["--train", folders / "train.tsv", "--out", tmp_path / "run"]
+    options = [folders / option if option == "train.tsv" else option for option in options]
+    assert message in refused("train", folders / "encoder", *data, *options, exit_code=exit_code)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "SOURCE", "--train", "nope.tsv", "--out", "run"],
+        ["train", "SOURCE", "--train", "train.tsv", "--validation", "nope.tsv", "--out", "run"],
+        ["evaluate", "SOURCE", "nope.tsv"],
+        ["evaluate", "SOURCE", "nope.tsv", "--glue", "rte"],
+        ["predict", "SOURCE", "--file", "nope.tsv"],
+    ],
+    ids=" ".join,
+)
+def test_a_missing_file_is_told_before_tensorflow_is_imported(folders, tmp_path, arguments):
+    (tmp_path / "train.tsv").write_bytes((folders / "train.tsv").read_bytes())
+    script = (
+        "import sys; from keras_bert_zoo.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as end: print(end.code, [n for n in ('tensorflow', 'keras', 'numpy') if n in sys.modules])"
+    )
+    arguments = [str(folders / "mood") if word == "SOURCE" else word for word in arguments]
+    run = subprocess.run([sys.executable, "-c", script, *arguments], cwd=tmp_path, capture_output=True, text=True)
+    assert run.stdout == "1 []\n"
+    assert run.stderr == "Error: nope.tsv does not exist.\n"
+
+
+def test_answers_are_shown_to_people():
+    assert shown({"label": "good", "score": 0.75, "labels": ["bad", "good"], "probabilities": [0.25, 0.75]}) == {
+        "label": "good",
+        "score": "0.7500",
+        "probabilities": "good 0.7500  bad 0.2500",
+    }
+    assert shown({"labels": ["x", "y"], "probabilities": [0.9, 0.2], "predicted": [True, False]}) == {
+        "predicted": "x",
+        "probabilities": "x 0.9000  y 0.2000",
+    }
+    assert shown({"entity": ["Rome", "Ada"], "start": [0, 9], "score": [0.5, 1.0]}) == {
+        "entity": "Rome, Ada",
+        "start": "0, 9",
+        "score": "0.5000, 1.0000",
+    }
+    assert shown({"choice": 1, "probabilities": [0.25, 0.75]}) == {"choice": "1", "probabilities": "0.2500, 0.7500"}
+    assert shown({"tokens": [["a", "b"], ["c"]], "filled": "a c"}) == {"filled": "a c", "tokens": "a, b | c"}
+    assert shown({"embedding": [0.5] * 384}) == {"embedding": "0.5000, 0.5000, 0.5000, 0.5000, … (384)"}
+    assert shown({"entity": []}) == {"entity": ""}

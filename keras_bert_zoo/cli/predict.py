@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from keras_bert_zoo.heads.head import Head
 
 Columns = dict[str, list[Any]]
+_TABLES = ("table", "pairs", "lines", "questions")  # kinds of files whose texts `read_texts` reads
 
 
 @click.command()
@@ -123,7 +124,9 @@ def _typed(source: str, head: Head, texts: list[str], second: str | None, choice
     if chooses and not choices:
         raise click.UsageError(f"{source} chooses: give the choices, each with --choice.")
     if others and not chooses and second is None:
-        raise click.UsageError(f"{source} reads pairs of texts: give the second text, or its column, with --text-pair.")
+        raise click.UsageError(
+            f"{source} reads {first} and {others[0]}: give the second one, or its column, with --text-pair."
+        )
     value = list(choices) if chooses else second
     return {first: texts, **{name: [value] * len(texts) for name in others}}
 
@@ -139,13 +142,12 @@ def _read(source: str, head: Head, path: str, text: str | None, second: str | No
         raise click.UsageError(f"{source} reads single texts: leave out --text-pair.")
     if glue:
         return table_columns(read_glue(glue, path), head)
-    kind, ending = HEADS[head.name].reader, Path(path).suffix.lower()
-    if kind in ("choices", "tagged") and ending != ".txt":
-        return table_columns(reader(kind)(path, text=text or first, label=None, text_pair=second), head)
-    if others and not second and ending != ".json":
-        raise click.UsageError(f"{source} reads pairs of texts: give the second text, or its column, with --text-pair.")
-    texts = read_texts(path, text=text or first, text_pair=second)
-    return dict(zip(head.columns, texts.values(), strict=True))
+    kind = HEADS[head.name].reader
+    named = bool(text or second) and kind != "choices"  # that reader takes the names itself
+    if named or kind in _TABLES or Path(path).suffix.lower() == ".txt":
+        texts = read_texts(path, text=text or first, text_pair=second or next(iter(others), None))
+        return dict(zip(head.columns, texts.values(), strict=True))
+    return table_columns(reader(kind)(path, text=text or first, label=None, text_pair=second), head)
 
 
 def _standard_input() -> list[str]:

@@ -1,6 +1,7 @@
 """`kbz predict` and a run's card where a head's columns are not one text or two, and its files are no tables."""
 
 import json
+import re
 
 import pytest
 import tiny
@@ -27,10 +28,10 @@ def choices(result):
 
 
 def test_choices_on_the_command_line(chooser):
-    typed = ["a film", "so sad", "--text-pair", "it was", "--text-pair", "the end"]
+    typed = ["a film", "so sad", "--choice", "it was", "--choice", "the end"]
     assert choices(kbz("predict", chooser, *typed, "--format", "jsonl")) == [["it was", "the end"]] * 2
     shown = kbz("predict", chooser, *typed).stdout
-    assert "│ a film │ it was, the end │" in shown
+    assert re.search(r"│ a film │ 0  it was +│.*\n│ +│ 1  the end │", shown), shown
     assert "│ it was+the end │" in shown
 
 
@@ -57,14 +58,15 @@ def test_columns_of_a_pair_need_no_names_where_they_are_the_head_s(folders, tmp_
         (
             "chooser",
             ["a film"],
-            "chooser reads text and choices: give the second one, or its column, with --text-pair.",
+            "chooser chooses: give the choices, each with --choice.",
         ),
         (
-            "pair",
-            ["a", "--text-pair", "b", "--text-pair", "c"],
-            "pair reads one text_pair a text: give --text-pair once.",
+            "chooser",
+            ["a", "--choice", "b", "--text-pair", "c"],
+            "chooser chooses among --choice: leave out --text-pair.",
         ),
-        ("pair", ["--file", "t.tsv", "--text-pair", "b", "--text-pair", "c"], "A file has one column of second texts"),
+        ("pair", ["a", "--choice", "b"], "pair does not choose: leave out --choice."),
+        ("pair", ["--file", "t.tsv", "--choice", "b"], "Give texts or --file, not both."),
         ("mood", ["--file", "t.tsv", "--text-pair", "b"], "mood reads single texts: leave out --text-pair."),
         ("mood", ["a", "--predictions", "p.tsv"], "--predictions are GLUE's: give --glue too."),
     ],

@@ -67,7 +67,8 @@ def test_squad_1(seed):
     want = official_1.evaluate(dataset, predictions)
     got = squad_1(truths_of(dataset), list(predictions.values()))
     assert got == {"exact_match": want["exact_match"], "f1": want["final_f1"]}  # to the last bit
-    assert 0.05 < got["exact_match"] < got["f1"] < 0.95
+    assert 0.3 < got["f1"] < 0.7
+    assert got["exact_match"] != got["f1"]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -91,7 +92,7 @@ def test_squad_2(seed):
     assert got["best_exact_match_threshold"] == want["final_exact_thresh"]
     assert got["best_f1_threshold"] == want["final_f1_thresh"]
     assert set(got) == {*names, "best_exact_match_threshold", "best_f1_threshold"}
-    assert got["best_f1"] > got["f1"]
+    assert got["best_f1_threshold"] > 0  # not the one where nothing is answered
 
 
 def test_answers_that_are_nothing_but_articles():

@@ -167,7 +167,7 @@ def test_it_learns_and_is_measured():
     config = tiny.CONFIG.replace(hidden_dropout_prob=0.01)
     bundle = tiny.bundle(HEAD, config=config)
     settings = Settings(epochs=5, learning_rate=5e-3, batch_size=8, length=23)
-    history = fit(bundle.model, HEAD, bundle.tokenizer, table(6), table(), settings, verbose=0)
+    history = fit(bundle.model, HEAD, bundle.tokenizer, table(9), table(), settings, verbose=0)
     best = history.epochs[history.best]
     assert set(best) == {"loss", "accuracy", "val_loss", "val_accuracy"}
     assert best["val_accuracy"] >= 0.9

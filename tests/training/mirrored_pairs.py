@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -35,9 +36,10 @@ def train(strategy, name):
         before = [variable.numpy() for variable in bundle.model.trainable_variables]
     model = laid_out(bundle.model, "auto")
     with strategy.scope():
-        model.compile(kbz.adamw(1e-2, steps=9, warmup=2), head.loss(), metrics=head.metrics())
+        # AdamW would blow up the noise in gradients that are 0 but for rounding
+        model.compile(keras.optimizers.SGD(0.3), head.loss(), metrics=head.metrics())
     table = kbz.data.Table.from_lists(tiny.GOOD, labels, seconds)
-    model.fit(table.batches(head, bundle.tokenizer, 3, length=9), epochs=1, verbose=0)  # 3 rows: 2 and 1
+    model.fit(table.batches(head, bundle.tokenizer, 4, length=9), epochs=2, verbose=0)  # half a batch each
     return before, [variable.numpy() for variable in model.trainable_variables]
 
 

@@ -83,7 +83,8 @@ def test_it_learns_to_rank():
     assert set(history.epochs[0]) == {"loss", "accuracy", "val_accuracy", "val_mrr"}
     assert history.best == int(np.argmax([epoch["val_mrr"] for epoch in history.epochs]))
     after = bundle.evaluate(table)
-    assert after["mrr"] > max(0.8, before["mrr"])
+    assert history.epochs[-1]["loss"] < 0.6 * history.epochs[0]["loss"]
+    assert after["mrr"] >= max(0.8, before["mrr"])
     assert after["mrr"] == pytest.approx(history.epochs[history.best]["val_mrr"], abs=1e-5)
 
 
@@ -129,7 +130,7 @@ def test_two_devices_learn_as_one_does():
     told = json.loads(done.stdout)
     assert set(told) == {"similarity", "choice"}
     for one in told.values():
-        assert one["moved"] > 1e-2
+        assert one["moved"] > 1e-3
         assert one["apart"] < 1e-5
 
 

@@ -191,7 +191,10 @@ def test_folders_that_are_refused(tmp_path, damage, told):
     ("content", "told"),
     [
         ({"model": {"type": "BPE", "vocab": {"a": 0}}}, "its model is 'BPE'"),
-        ({"model": {"type": "WordPiece", "vocab": {"a": 0, "b": 2}}}, "not numbered from 0 without a gap"),
+        (
+            {"model": {"type": "WordPiece", "vocab": {"a": 0, "b": 2}}},
+            "the ids of its 2 tokens are not numbered from 0",
+        ),
         ({"other": 1}, "not a tokenizer's JSON"),
     ],
 )

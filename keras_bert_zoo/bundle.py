@@ -23,7 +23,7 @@ from keras_bert_zoo.files import new_folder
 from keras_bert_zoo.text.settings import read_settings
 from keras_bert_zoo.text.tokenizer import Tokenizer
 from keras_bert_zoo.training.answers import Answers
-from keras_bert_zoo.training.evaluation import evaluate
+from keras_bert_zoo.training.evaluation import evaluate, scored_answers
 from keras_bert_zoo.weights import huggingface
 from keras_bert_zoo.zoo import fetch
 
@@ -71,7 +71,7 @@ class Bundle:
     def evaluate(self, table: Table, *, batch_size: int = 32) -> dict[str, float]:
         """Return the head's figures on a labelled table.  Raises: ConfigError without a head; DataError on its rows."""
         head, model = self._task()
-        answers = self._answers if head.scored_by == "answers" else None
+        answers = self._scored_answers if head.scored_by == "answers" else None
         length = self.max_length
         return evaluate(model, head, self.tokenizer, table, batch_size=batch_size, length=length, answers=answers)
 
@@ -84,6 +84,13 @@ class Bundle:
     def _answers(self) -> Answers:
         head, model = self._task()
         return Answers(model, head, self.tokenizer, self.max_length)
+
+    @functools.cached_property
+    def _scored_answers(self) -> Answers:
+        head, model = self._task()
+        if head.scored_signature == "serving_default":
+            return self._answers
+        return scored_answers(model, head, self.tokenizer, self.max_length)
 
 
 def load(

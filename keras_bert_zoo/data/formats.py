@@ -28,7 +28,7 @@ def parse(path: Path, format: str, columns: list[str] | None) -> Parsed:
 
     Raises: `DataError` naming file and line.
     """
-    text = _decoded(path)
+    text = decoded(path)
     if not text.strip():
         raise DataError(f"{path} is empty.")
     if format == "jsonl":
@@ -57,7 +57,8 @@ def write(path: Path, format: str, columns: list[str], rows: Iterable[Mapping[st
         partial.unlink(missing_ok=True)
 
 
-def _decoded(path: Path) -> str:
+def decoded(path: Path) -> str:
+    """Return a UTF-8 file's text, without a byte order mark.  Raises: `DataError` naming file and line."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:

@@ -13,6 +13,7 @@ from keras_bert_zoo.errors import DataError
 # What a head's files are -> the function that reads one: (path, text=, label=, text_pair=) -> Table
 READERS: dict[str, tuple[str, str]] = {
     "table": ("keras_bert_zoo.data.tables", "read_table"),
+    "tagged": ("keras_bert_zoo.data.conll", "read_tagged"),
 }
 
 

@@ -22,6 +22,7 @@ HEADS: dict[str, Entry] = {
     "classification": Entry("keras_bert_zoo.heads.classification", "Classification", "table"),
     "multi_label": Entry("keras_bert_zoo.heads.multi_label", "MultiLabel", "table"),
     "regression": Entry("keras_bert_zoo.heads.regression", "Regression", "table"),
+    "token_classification": Entry("keras_bert_zoo.heads.token_classification", "TokenClassification", "tagged"),
 }
 # Hugging Face's (architecture, problem_type) -> our name; None: an encoder without a head
 ARCHITECTURES: dict[tuple[str, str | None], str | None] = {
@@ -29,6 +30,7 @@ ARCHITECTURES: dict[tuple[str, str | None], str | None] = {
     ("BertForSequenceClassification", "single_label_classification"): "classification",
     ("BertForSequenceClassification", "multi_label_classification"): "multi_label",
     ("BertForSequenceClassification", "regression"): "regression",
+    ("BertForTokenClassification", None): "token_classification",
 }
 
 _CLASSES = {entry.class_name: entry.module for entry in HEADS.values()}

@@ -47,6 +47,7 @@ class Head(ABC):
     ranks: ClassVar[Mapping[str, int]] = {}  # of string columns that are not [B]: 2 is a list of strings a row
     windowed: ClassVar[bool] = False  # whether one example may become several rows
     scored_by: ClassVar[str] = "logits"  # what an evaluation compares with the data: "logits" or "answers"
+    scored_signature: ClassVar[str] = "serving_default"  # which of `signatures` gives the answers it compares
 
     def __init__(self, outputs: int, *, pair: bool = False, dropout: float = 0.1, new_pooler: bool = False) -> None:
         check_dropout(type(self).__name__, dropout)
@@ -136,6 +137,10 @@ class Head(ABC):
         """Return fresh metrics of targets and logits, for `compile`; a dict of lists for several outputs."""
 
     # ---- from logits to answers
+
+    def signatures(self) -> dict[str, Head]:
+        """Return the signatures of an export that take strings, and the head that decodes each of them."""
+        return {"serving_default": self}
 
     @abstractmethod
     def decode(self, outputs: Any, features: Mapping[str, Any]) -> dict[str, Any]:

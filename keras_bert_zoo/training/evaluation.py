@@ -47,17 +47,22 @@ def evaluate(
 ) -> dict[str, float]:
     """Return the head's figures on a labelled table.
 
-    A head that is scored by its answers answers every row, with `answers` where they are at hand.
+    A head that is scored by its answers answers every row, with `answers` (of `scored_answers`) where they are at hand.
     Raises: DataError where the table has no labels.
     """
     if head.scored_by == "answers":
         check_labelled(table)
-        answers = answers or Answers(model, head, tokenizer, length or tokenizer.max_length or 512)
+        answers = answers or scored_answers(model, head, tokenizer, length or tokenizer.max_length or 512)
         return head.score(table, answers(table_columns(table, head), batch_size=batch_size))
     targets = table_targets(table, head)
     check_labelled(table)
     outputs = predict_logits(model, head, tokenizer, table, batch_size=batch_size, length=length)
     return head.report(targets, outputs)
+
+
+def scored_answers(model: keras.Model, head: Head, tokenizer: Tokenizer, max_length: int) -> Answers:
+    """Return what gives the answers that an evaluation compares with the data."""
+    return Answers(model, head.signatures()[head.scored_signature], tokenizer, max_length)
 
 
 def check_labelled(table: Table) -> None:

@@ -97,12 +97,15 @@ def _check_pair(source: str, wanted: tuple[str, ...], columns: dict[str, list[st
 
 
 def _cells(answer: dict[str, Any]) -> dict[str, str]:
-    """Return an answer for people: single values as they are, each label's probability side by side."""
+    """Return an answer for people: single values as they are, entities or each label's probability side by side."""
     cells = {
         name: f"{value:.4f}" if isinstance(value, float) else str(value)
         for name, value in answer.items()
         if not isinstance(value, list)
     }
+    if "entity" in answer:
+        found = zip(answer["entity"], answer["label"], answer["score"], strict=True)
+        cells["entities"] = "  ".join(f"{entity} [{label} {score:.2f}]" for entity, label, score in found)
     if "labels" in answer:
         ranked = sorted(zip(answer["probabilities"], answer["labels"], strict=True), reverse=True)
         cells["probabilities"] = "  ".join(f"{label} {probability:.4f}" for probability, label in ranked)

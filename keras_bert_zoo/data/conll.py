@@ -111,7 +111,7 @@ def _sentences(path: Path, content: str, word: int, tag: int | None) -> Iterator
     width = usual[0][0] if usual else 0
     sentence: list[Line] = []
     for number, (line, cells) in enumerate(zip(lines, rows, strict=True), start=1):
-        comment = line.startswith("#") if word > 1 else cells[:1] == ["#"] and len(cells) != width
+        comment = line.startswith("#") if word > 1 else line.startswith(("# ", "#\t")) and len(cells) != width
         if not line.strip() or cells[0] == _DOCUMENT:
             if sentence:
                 yield sentence

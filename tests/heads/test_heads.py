@@ -247,14 +247,20 @@ def test_what_makes_no_head(make, told):
         make()
 
 
+# What a head is made from where it is not pairs of texts with the labels x and y.
+OTHERS = {"token_classification": ([[(0, 1, "y"), (2, 3, "x")], []], {"stride": 5, "words": "whitespace"}, ("text",))}
+
+
 @pytest.mark.parametrize("name", list(heads.HEADS))
 def test_every_head_of_the_table_is_made_again_from_its_config(name):
-    made = heads.for_labels(name, ["x", "y", "x"], {"pair": True, "dropout": 0.25})
+    values, own, columns = OTHERS.get(name, (["x", "y", "x"], {"pair": True}, ("text", "text_pair")))
+    made = heads.for_labels(name, values, {**own, "dropout": 0.25})
     again = heads.make(name, made.get_config())
     assert type(again) is type(made)
     assert again.get_config() == made.get_config()
     assert getattr(made, "labels", ("x", "y")) == ("x", "y")
-    assert made.columns == ("text", "text_pair")
+    assert made.columns == columns
+    assert made.get_config().items() >= {**own, "dropout": 0.25}.items()
 
 
 def test_labels_found_in_a_table():
@@ -270,6 +276,7 @@ def test_labels_found_in_a_table():
         ({}, None),
         ({"architectures": ["BertForSequenceClassification"]}, "classification"),
         ({"architectures": ["BertForSequenceClassification"], "id2label": {"0": "value"}}, "regression"),
+        ({"architectures": ["BertForTokenClassification"], "id2label": {"0": "O"}}, "token_classification"),
         (
             {"architectures": ["BertForSequenceClassification"], "problem_type": "multi_label_classification"},
             "multi_label",

@@ -38,7 +38,7 @@ def test_tag_words(folders, tmp_path):
     tags = ["O B-X O O", "O B-X O O B-Y", "O O O O O B-X"]
     lines = [zip(words.split(), tag.split(), strict=True) for words, tag in zip(sentences, tags, strict=True)]
     blocks = ["".join(f"{word} {tag}\n" for word, tag in line) for line in lines]
-    (tmp_path / "names.conll").write_text("\n".join(blocks * 15))
+    (tmp_path / "names.conll").write_text("\n".join(blocks * 60))
     options = ["--weights", folders / "encoder", "--epochs", "6", "--learning-rate", "0.01", "--export-to", "served"]
     done = subprocess.run(
         [sys.executable, EXAMPLES / "tag_words.py", "names.conll", *options, "--text", "so the FILM!"],
@@ -48,7 +48,7 @@ def test_tag_words(folders, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     figure, *_, exported = done.stdout.splitlines()[-3:]
-    found = re.fullmatch(r"Held-out entity F1 (\d\.\d{3}) on 9 sentences", figure)
+    found = re.fullmatch(r"Held-out entity F1 (\d\.\d{3}) on 36 sentences", figure)
     assert found, done.stdout
     assert float(found[1]) >= 0.9
     assert re.search(r"(?m)^  X +7-11 +FILM$", done.stdout)

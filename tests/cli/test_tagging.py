@@ -3,7 +3,7 @@
 import pytest
 from command_line import json_lines, kbz, refused
 
-CONTENT = "the O\nfilm B-X\nis O\ngood O\n\na O\nstory B-Y\nof I-Y\ntwo I-Y\n\n" * 6
+CONTENT = "the O\nfilm B-X\nis O\ngood O\n\na O\nstory B-Y\nof I-Y\ntwo I-Y\n\n" * 24
 
 
 def test_the_whole_way(folders, tmp_path, monkeypatch):
@@ -33,4 +33,3 @@ def test_what_cannot_be_read(folders, tmp_path):
     assert f"{path}, line 2: 'film' lacks a word in column 1 or a tag in the last column" in refused(*train)
     path.write_text("the O\nfilm B-X\n")
     assert f"{path}, line 1: word 2 (characters 4 to 8) has the tag 'B-X'" in refused(*train, "--labels", "O,B-Y")
-    assert "row 1: want tagged words" in refused(*train[:-3], "movie_snippets", *train[-2:])

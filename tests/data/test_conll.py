@@ -66,7 +66,7 @@ def test_conll_u(write):
 
 
 def test_comments(write):
-    content = "# id 7\tdomain=en\na _ _ O\n# _ _ B-X\n\n# id 8 y\n#tag _ _ O\n"
+    content = "# id 7\tdomain=en\na _ _ O\n# _ _ B-X\n\n# id 8\n#tag _ _ O\n"
     assert words(read_conll(write(content))) == [[("a", "O"), ("#", "B-X")], [("#tag", "O")]]
     assert words(read_conll(write("# O\nb O\n"))) == [[("#", "O"), ("b", "O")]]
 

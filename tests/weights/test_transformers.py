@@ -10,8 +10,10 @@ import keras
 import numpy as np
 import pytest
 import safetensors
+import tiny
 from sizes import HEADS, HIDDEN, INNER, LAYERS, POSITIONS, VOCAB
 
+import keras_bert_zoo as kbz
 from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.encoder import build_encoder
 from keras_bert_zoo.weights.huggingface import import_weights, read_config, write_config, write_weights
@@ -137,6 +139,24 @@ def test_a_classifier_goes_both_ways(case, tmp_path):
     loaded = strict_load("BertForSequenceClassification", tmp_path / "ours")
     assert loaded.config.id2label == dict(enumerate(LABELS))
     np.testing.assert_allclose(np.asarray(model(features)), run(loaded, features), atol=1e-5)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_tagger_goes_both_ways(case, tmp_path):
+    source = theirs("BertForTokenClassification", case)
+    source.save_pretrained(tmp_path / "theirs")
+    tiny.tokenizer().save(tmp_path / "theirs")
+    bundle = kbz.load(tmp_path / "theirs")
+    assert bundle.head.labels == LABELS
+    features = bert_oracle.inputs(case["type_vocab_size"])
+    real = features["input_mask"].astype(bool)
+    np.testing.assert_allclose(np.asarray(bundle.model(features))[real], run(source, features)[real], atol=1e-5)
+
+    kbz.save(bundle, tmp_path / "ours")
+    same_files(tmp_path / "ours", tmp_path / "theirs")
+    loaded = strict_load("BertForTokenClassification", tmp_path / "ours")
+    assert loaded.config.id2label == dict(enumerate(LABELS))
+    np.testing.assert_allclose(np.asarray(bundle.model(features))[real], run(loaded, features)[real], atol=1e-5)
 
 
 def test_new_weights_that_only_we_made(tmp_path):

@@ -17,9 +17,9 @@ def test_the_whole_way(folders, tmp_path, monkeypatch):
     assert {f"val_{name}": value for name, value in figures.items()} == pytest.approx(
         {name: value for name, value in told["figures"].items() if name.startswith("val_")}
     )
-    (answer,) = json_lines(kbz("predict", "runs/names", "so the FILM", "--format", "jsonl"))
+    (answer,) = json_lines(kbz("predict", "runs/names", "is the FILM", "--format", "jsonl"))
     assert (answer["entity"], answer["start"], answer["end"], answer["label"]) == (["FILM"], [7], [11], ["X"])
-    table = kbz("predict", "runs/names", "so the FILM", "and").stdout
+    table = kbz("predict", "runs/names", "is the FILM", "and").stdout
     assert f"FILM [X {answer['score'][0]:.2f}]" in table
     assert kbz("export", "runs/names").stdout == "saved_models/names/1\n"
     card = (tmp_path / "runs/names/README.md").read_text()

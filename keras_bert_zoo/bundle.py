@@ -24,7 +24,7 @@ from keras_bert_zoo.files import new_folder
 from keras_bert_zoo.text.settings import read_settings
 from keras_bert_zoo.text.tokenizer import Tokenizer
 from keras_bert_zoo.training.answers import Answers
-from keras_bert_zoo.training.evaluation import check_labelled, evaluate
+from keras_bert_zoo.training.evaluation import check_labelled, evaluate, scored_answers
 from keras_bert_zoo.weights import huggingface, sentence_transformers
 from keras_bert_zoo.zoo import fetch
 
@@ -90,11 +90,11 @@ class Bundle:
         head, model = self._task()
         if predictions is not None:
             check_labelled(table)
-            told = self._answers(table_columns(table, head), batch_size=batch_size)
+            told = self._scored_answers(table_columns(table, head), batch_size=batch_size)
             figures = head.score(table, told)
             head.write_answers(table, told, Path(predictions))
             return figures
-        answers = self._answers if head.scored_by == "answers" else None
+        answers = self._scored_answers if head.scored_by == "answers" else None
         length = self.max_length
         return evaluate(model, head, self.tokenizer, table, batch_size=batch_size, length=length, answers=answers)
 
@@ -107,6 +107,13 @@ class Bundle:
     def _answers(self) -> Answers:
         head, model = self._task()
         return Answers(model, head, self.tokenizer, self.max_length)
+
+    @functools.cached_property
+    def _scored_answers(self) -> Answers:
+        head, model = self._task()
+        if head.scored_signature == "serving_default":
+            return self._answers
+        return scored_answers(model, head, self.tokenizer, self.max_length)
 
 
 def load(

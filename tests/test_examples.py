@@ -114,6 +114,24 @@ def test_embed_sentences(folders, tmp_path):
     assert abs(first @ second - float(lines[-5][:5])) < 1e-3
 
 
+def test_tag_words(folders, tmp_path):
+    sentences = ["the film was good", "a story and a plot", "it is so sad a film"]
+    tags = ["O B-X O O", "O B-X O O B-Y", "O O O O O B-X"]
+    lines = [zip(words.split(), tag.split(), strict=True) for words, tag in zip(sentences, tags, strict=True)]
+    blocks = ["".join(f"{word} {tag}\n" for word, tag in line) for line in lines]
+    (tmp_path / "names.conll").write_text("\n".join(blocks * 60))
+    options = ["--weights", folders / "encoder", "--epochs", "6", "--learning-rate", "0.01", "--export-to", "served"]
+    printed = run(tmp_path, "tag_words.py", "names.conll", *options, "--text", "so the FILM!")
+    figure, *_, exported = printed[-3:]
+    found = re.fullmatch(r"Held-out entity F1 (\d\.\d{3}) on 36 sentences", figure)
+    assert found, printed
+    assert float(found[1]) >= 0.9
+    assert any(re.fullmatch(r"  X +7-11 +FILM", line) for line in printed)
+    assert exported == "Exported to served/1"
+    answer = tf.saved_model.load(str(tmp_path / "served/1")).signatures["serving_default"]
+    assert answer(text=tf.constant(["the film"]))["entity"].numpy().tolist() == [[b"film"]]
+
+
 def test_every_example_is_run_here():
     tests = "".join(inspect.getsource(test) for name, test in globals().items() if name.startswith("test_"))
     assert [path.name for path in sorted(EXAMPLES.glob("*.py")) if f'"{path.name}"' not in tests] == []

@@ -13,6 +13,10 @@ def shown(answer: Mapping[str, Any]) -> dict[str, str]:
     """Return an answer's cells: single values as they are, what belongs together side by side."""
     answer = dict(answer)
     cells: dict[str, str] = {}
+    if "entity" in answer:
+        found = zip(answer.pop("entity"), answer.pop("label"), answer.pop("score"), strict=True)
+        cells["entities"] = "  ".join(f"{entity} [{label} {score:.2f}]" for entity, label, score in found)
+        answer = {}  # where they begin and end is for programs
     if {"labels", "probabilities"} <= set(answer):
         pairs = list(zip(answer.pop("probabilities"), answer.pop("labels"), strict=True))
         if "predicted" in answer:
@@ -23,8 +27,8 @@ def shown(answer: Mapping[str, Any]) -> dict[str, str]:
     if "choice" in answer:
         answer["probabilities"] = "\n".join(f"{i}  {value:.4f}" for i, value in enumerate(answer["probabilities"]))
     if {"tokens", "scores"} <= set(answer):  # a line for each mask
-        found = zip(answer["tokens"], answer.pop("scores"), strict=True)
-        answer["tokens"] = "\n".join("  ".join(map("{} {:.4f}".format, *mask)) for mask in found)
+        masks = zip(answer["tokens"], answer.pop("scores"), strict=True)
+        answer["tokens"] = "\n".join("  ".join(map("{} {:.4f}".format, *mask)) for mask in masks)
     return {**cells, **{name: cell(value) for name, value in answer.items()}}
 
 

@@ -16,6 +16,8 @@ _PUBLIC = {
     "Splits": "keras_bert_zoo.data.datasets",
     "DATASETS": "keras_bert_zoo.data.datasets",
     "load_dataset": "keras_bert_zoo.data.datasets",
+    "read_conll": "keras_bert_zoo.data.conll",
+    "from_words": "keras_bert_zoo.data.conll",
     "read_splits": "keras_bert_zoo.data.reading",
     "read_texts": "keras_bert_zoo.data.reading",
     "read_squad": "keras_bert_zoo.data.squad",

@@ -29,7 +29,7 @@ def parse(path: Path, format: str, columns: list[str] | None, *, broken: list[in
     Lines of tsv and csv with too few or too many cells are left out where their numbers can be put into `broken`.
     Raises: `DataError` naming file and line.
     """
-    text = _decoded(path)
+    text = decoded(path)
     if not text.strip():
         raise DataError(f"{path} is empty.")
     if format == "jsonl":
@@ -58,7 +58,8 @@ def write(path: Path, format: str, columns: list[str], rows: Iterable[Mapping[st
         partial.unlink(missing_ok=True)
 
 
-def _decoded(path: Path) -> str:
+def decoded(path: Path) -> str:
+    """Return a UTF-8 file's text, without a byte order mark.  Raises: `DataError` naming file and line."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:

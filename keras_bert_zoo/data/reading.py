@@ -20,6 +20,7 @@ READERS: dict[str, tuple[str, str]] = {
     "questions": ("keras_bert_zoo.data.squad", "read_squad"),
     "choices": ("keras_bert_zoo.data.choices", "read_choices"),
     "pairs": ("keras_bert_zoo.data.pairs", "read_pairs"),
+    "tagged": ("keras_bert_zoo.data.conll", "read_tagged"),
 }
 
 

@@ -32,6 +32,7 @@ HEADS: dict[str, Entry] = {
     "question_answering": Entry("keras_bert_zoo.heads.question_answering", "QuestionAnswering", "questions", 384),
     "multiple_choice": Entry("keras_bert_zoo.heads.multiple_choice", "MultipleChoice", "choices"),
     "sentence_embedding": Entry("keras_bert_zoo.heads.sentence_embedding", "SentenceEmbedding", "pairs"),
+    "token_classification": Entry("keras_bert_zoo.heads.token_classification", "TokenClassification", "tagged"),
 }
 # Hugging Face's (architecture, problem_type) -> our name; None: an encoder without a head
 ARCHITECTURES: dict[tuple[str, str | None], str | None] = {
@@ -44,6 +45,7 @@ ARCHITECTURES: dict[tuple[str, str | None], str | None] = {
     ("BertForPreTraining", None): "pretraining",
     ("BertForQuestionAnswering", None): "question_answering",
     ("BertForMultipleChoice", None): "multiple_choice",
+    ("BertForTokenClassification", None): "token_classification",
 }
 
 _CLASSES = {entry.class_name: entry.module for entry in HEADS.values()}

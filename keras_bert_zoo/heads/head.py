@@ -49,6 +49,7 @@ class Head(ABC):
     windowed: ClassVar[bool] = False  # whether one example may become several rows
     # What an evaluation compares with the data: "logits" of all rows at once, "answers", or "metrics" batch by batch.
     scored_by: ClassVar[str] = "logits"
+    scored_signature: ClassVar[str] = "serving_default"  # which of `signatures` gives the answers it compares
     draws: ClassVar[bool] = False  # whether `pack` draws at random while learning
     # Whether its weights mean the same under every model: a bundle that has them keeps them when it is attached.
     lasting: ClassVar[bool] = False
@@ -162,6 +163,10 @@ class Head(ABC):
         """Return fresh metrics of targets and logits, for `compile`; a dict of lists for several outputs."""
 
     # ---- from logits to answers
+
+    def signatures(self) -> dict[str, Head]:
+        """Return the signatures of an export that take strings, and the head that decodes each of them."""
+        return {"serving_default": self}
 
     @abstractmethod
     def decode(self, outputs: Any, features: Mapping[str, Any]) -> dict[str, Any]:

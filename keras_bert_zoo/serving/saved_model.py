@@ -36,10 +36,10 @@ def export_saved_model(
     """Write `folder/<version>/`, ready for TensorFlow Serving, and return that path.
 
     `serving_default` takes raw strings [B] and gives the head's answers; `tokenized` takes the three int32 [B,T]
-    inputs and gives `logits`.  A batch is padded to its own longest text, at most `max_length` tokens (the
-    model's positions unless given).  `version` is the next free number unless given.  `dtype` is that of weights and
-    layers, "float32" or "bfloat16".  The version appears whole or not at all, so that a server watching the folder
-    never sees half of it.
+    inputs and gives `logits`; `head.signatures` may name more.  A batch is padded to its own longest text, at most
+    `max_length` tokens (the model's positions unless given).  `version` is the next free number unless given.  `dtype`
+    is that of weights and layers, "float32" or "bfloat16".  The version appears whole or not at all, so that a server
+    watching the folder never sees half of it.
 
     Raises: ExportError where the version exists or is no positive number, on another `dtype`, and where an operation
     cannot be served.
@@ -101,7 +101,7 @@ def next_version(folder: Path) -> int:
 
 
 class _Served(tf.Module):
-    """What is saved: the weights once, and the two functions.
+    """What is saved: the weights once, and the functions.
 
     A Keras model itself is not tracked: saved that way it cannot be loaded by a TF1 session, TensorFlow Serving's
     way in.
@@ -111,18 +111,24 @@ class _Served(tf.Module):
         super().__init__(name="served")
         self.frozen = frozen
         self.vocabulary: Any = None
-        answer = answering(self.frozen, head, tokenizer, max_length)
-
-        def answer_named(**columns: tf.Tensor) -> dict[str, tf.Tensor]:
-            return answer(columns)
 
         def logits(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
             found = self.frozen(inputs)
             return found if isinstance(found, dict) else {"logits": found}
 
-        self._answer = tf.function(answer_named).get_concrete_function(**column_specs(head))
+        self._answers = {
+            name: self._answer(variant, tokenizer, max_length) for name, variant in head.signatures().items()
+        }
         self._logits = tf.function(logits).get_concrete_function(**frozen.inputs)
+
+    def _answer(self, head: Head, tokenizer: Tokenizer, max_length: int) -> Any:
+        answer = answering(self.frozen, head, tokenizer, max_length)
+
+        def answer_named(**columns: tf.Tensor) -> dict[str, tf.Tensor]:
+            return answer(columns)
+
+        return tf.function(answer_named).get_concrete_function(**column_specs(head))
 
     def signatures(self) -> dict[str, Any]:
         """Return the signatures by name."""
-        return {"serving_default": self._answer, "tokenized": self._logits}
+        return {**self._answers, "tokenized": self._logits}

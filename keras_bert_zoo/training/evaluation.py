@@ -47,8 +47,8 @@ def evaluate(
 ) -> dict[str, float]:
     """Return the head's figures on a table.
 
-    A head that is scored by its answers answers every row, with `answers` where they are at hand; one that is scored
-    by metrics is measured batch by batch, for its logits of a whole table would be too many.
+    A head that is scored by its answers answers every row, with `answers` (of `scored_answers`) where they are at hand;
+    one that is scored by metrics is measured batch by batch, for its logits of a whole table would be too many.
     Raises: DataError where the table lacks the labels it needs.
     """
     if head.labelled:
@@ -57,11 +57,16 @@ def evaluate(
         rows = batches(table, head, tokenizer, batch_size, length=length, by_length=True)
         return head.measure((targets, model.predict_on_batch(features)) for features, targets in rows)
     if head.scored_by == "answers":
-        answers = answers or Answers(model, head, tokenizer, length or tokenizer.max_length or 512)
+        answers = answers or scored_answers(model, head, tokenizer, length or tokenizer.max_length or 512)
         return head.score(table, answers(table_columns(table, head), batch_size=batch_size))
     targets = table_targets(table, head)
     outputs = predict_logits(model, head, tokenizer, table, batch_size=batch_size, length=length)
     return head.report(targets, outputs)
+
+
+def scored_answers(model: keras.Model, head: Head, tokenizer: Tokenizer, max_length: int) -> Answers:
+    """Return what gives the answers that an evaluation compares with the data."""
+    return Answers(model, head.signatures()[head.scored_signature], tokenizer, max_length)
 
 
 def check_labelled(table: Table) -> None:

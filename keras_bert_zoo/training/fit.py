@@ -13,7 +13,7 @@ from keras_bert_zoo.data.batching import batches, table_targets
 from keras_bert_zoo.data.tables import Table
 from keras_bert_zoo.errors import ConfigError
 from keras_bert_zoo.training.answers import Answers
-from keras_bert_zoo.training.evaluation import check_labelled, evaluate
+from keras_bert_zoo.training.evaluation import check_labelled, evaluate, scored_answers
 from keras_bert_zoo.training.layouts import CHOICES, laid_out
 from keras_bert_zoo.training.optimizer import adamw
 
@@ -137,7 +137,7 @@ class _BestEpoch(keras.callbacks.Callback):
         logs = {} if logs is None else logs
         if self.validation is not None:
             if self.answers is None and self.head.scored_by == "answers":
-                self.answers = Answers(self.model, self.head, self.tokenizer, self.settings.length)
+                self.answers = scored_answers(self.model, self.head, self.tokenizer, self.settings.length)
             figures = evaluate(
                 self.model,
                 self.head,

@@ -106,6 +106,27 @@ class LabelF1(keras.metrics.Metric):
         return {**super().get_config(), "classes": self.classes, "average": self.average}
 
 
+@keras.saving.register_keras_serializable("keras_bert_zoo")
+class LabelledAccuracy(keras.metrics.Metric):
+    """Share of right numbers: targets int [B,T], below 0 where nothing counts, logits [B,T,C]."""
+
+    def __init__(self, name: str = "accuracy", **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+        self.right = self.add_weight(shape=(), initializer="zeros", name="right")
+        self.all = self.add_weight(shape=(), initializer="zeros", name="all")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        weight = ops.cast(ops.greater_equal(y_true, 0), self.dtype)  # [B,T]
+        if sample_weight is not None:
+            weight = weight * ops.cast(sample_weight, self.dtype)
+        right = ops.cast(ops.equal(ops.cast(y_true, "int32"), ops.cast(ops.argmax(y_pred, -1), "int32")), self.dtype)
+        self.right.assign(self.right + ops.sum(right * weight))
+        self.all.assign(self.all + ops.sum(weight))
+
+    def result(self) -> Any:
+        return ops.divide_no_nan(self.right.value, self.all.value)
+
+
 def pearson(x: np.ndarray, y: np.ndarray) -> float:
     """Linear correlation of two [N] arrays, 0 where one of them is constant."""
     x, y = x.astype("float64") - x.mean(), y.astype("float64") - y.mean()

@@ -323,6 +323,7 @@ def test_labels_found_in_a_table():
         ({"architectures": ["BertForMaskedLM"]}, "masked_lm"),
         ({"architectures": ["BertForNextSentencePrediction"]}, "next_sentence"),
         ({"architectures": ["BertForPreTraining"]}, "pretraining"),
+        ({"architectures": ["BertForTokenClassification"], "id2label": {"0": "O"}}, "token_classification"),
         (
             {"architectures": ["BertForSequenceClassification"], "problem_type": "multi_label_classification"},
             "multi_label",

@@ -201,6 +201,24 @@ def test_a_question_answerer_goes_both_ways(case, tmp_path):
     np.testing.assert_allclose(np.asarray(model(features))[real], ends(loaded, features), atol=1e-5)
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_a_tagger_goes_both_ways(case, tmp_path):
+    source = theirs("BertForTokenClassification", case)
+    source.save_pretrained(tmp_path / "theirs")
+    tiny.tokenizer().save(tmp_path / "theirs")
+    bundle = kbz.load(tmp_path / "theirs")
+    assert bundle.head.labels == LABELS
+    features = bert_oracle.inputs(case["type_vocab_size"])
+    real = features["input_mask"].astype(bool)
+    np.testing.assert_allclose(np.asarray(bundle.model(features))[real], run(source, features)[real], atol=1e-5)
+
+    kbz.save(bundle, tmp_path / "ours")
+    same_files(tmp_path / "ours", tmp_path / "theirs")
+    loaded = strict_load("BertForTokenClassification", tmp_path / "ours")
+    assert loaded.config.id2label == dict(enumerate(LABELS))
+    np.testing.assert_allclose(np.asarray(bundle.model(features))[real], run(loaded, features)[real], atol=1e-5)
+
+
 def test_new_weights_that_only_we_made(tmp_path):
     config = BertConfig.from_huggingface(bert_oracle.CONFIG)
     keras.utils.set_random_seed(5)

@@ -1,6 +1,6 @@
 """Exact match and F1 of question answering on a SQuAD-format file, through the exported model.
 
-    python benchmarks/questions.py FILE --epochs 15 --learning-rate 2e-4
+    python benchmarks/questions.py FILE --epochs 10 --learning-rate 2e-4
 
 For each seed a fifth of the paragraphs is held out, a model is trained on the rest and exported, and the export is
 asked through TensorFlow's loader.  Its figures must be those of the same model in Python, or the script fails.
@@ -28,7 +28,7 @@ BATCH = 16  # questions asked of the export at a time
 )
 @click.option("--seeds", default="0,1,2", show_default=True, help="Each draws its own split and training.")
 @click.option("--fraction", default=1.0, show_default=True, help="Share of the paragraphs that is used at all.")
-@click.option("--epochs", default=15, show_default=True)
+@click.option("--epochs", default=10, show_default=True)
 @click.option("--learning-rate", default=2e-4, show_default=True)
 @click.option("--batch-size", default=16, show_default=True)
 @click.option("--length", default=384, show_default=True, help="Limit in tokens.")

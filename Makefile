@@ -22,7 +22,7 @@ types: $(VENV)/.test
 	$(VENV)/bin/mypy
 
 pytest: $(VENV)/.test
-	$(VENV)/bin/pytest -q $(ARGS)
+	$(VENV)/bin/pytest -q -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 # Opt-in proof: the real transformers, on PyTorch, reads what we wrote and writes what we read.
 TORCH ?= torch

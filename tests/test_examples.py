@@ -85,13 +85,13 @@ def test_answer_questions(folders, tmp_path):
 
 def test_choose_endings(folders, tmp_path):
     rows = ["sent1,sent2,ending0,ending1,label"]
-    for i, (good, bad) in enumerate(zip(tiny.GOOD * 8, tiny.BAD * 8, strict=True)):
+    for i, (good, bad) in enumerate(zip(tiny.GOOD * 20, tiny.BAD * 20, strict=True)):
         rows.append(f"the end,so,{good},{bad},0" if i % 3 else f"the end,so,{bad},{good},1")
     (tmp_path / "train.csv").write_text("\n".join(rows) + "\n")
     options = ["--train", "train.csv", "--held-out", "train.csv", "--weights", folders / "encoder", "--epochs", "6"]
     lines = run(tmp_path, "choose_endings.py", *options, "--learning-rate", "0.01", "--export-to", "served")
     figure, shown, exported = lines[-3:]
-    found = re.fullmatch(r"Held-out accuracy (\d\.\d{3}) on 48 rows", figure)
+    found = re.fullmatch(r"Held-out accuracy (\d\.\d{3}) on 120 rows", figure)
     assert found, figure
     assert float(found[1]) >= 0.9
     assert shown.startswith("the end -> so ")

@@ -114,5 +114,5 @@ def read_chooser(path, *, text, label, text_pair):
     """Read what the chooser learns from: a line is a text and its choices, parted by bars."""
     with open(path, encoding="utf-8") as file:
         rows = [line.rstrip("\n").split("|") for line in file]
-    assert (text, label, text_pair) == ("text", None, "choices")
+    assert (text, label, text_pair) == ("text", None, None)
     return Table.from_lists([row[0] for row in rows], pairs=[row[1:] for row in rows])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _WIDTH = 200  # characters of a text that a cell shows
-_LONG, _SHOWN = 16, 4  # of more numbers than that, a vector, a cell shows so many
+_SHOWN = 4  # numbers of a vector that a cell shows
 
 
 def shown(answer: Mapping[str, Any]) -> dict[str, str]:
@@ -17,6 +17,11 @@ def shown(answer: Mapping[str, Any]) -> dict[str, str]:
         found = zip(answer.pop("entity"), answer.pop("label"), answer.pop("score"), strict=True)
         cells["entities"] = "  ".join(f"{entity} [{label} {score:.2f}]" for entity, label, score in found)
         answer = {}  # where they begin and end is for programs
+    if "embedding" in answer:
+        values = answer["embedding"]
+        answer["embedding"] = " ".join(f"{value:+.4f}" for value in values[:_SHOWN]) + f" ... ({len(values)})"
+    if "answers" in answer:  # the second best and those after are for programs
+        answer = {name: value for name, value in answer.items() if not isinstance(value, list)}
     if {"labels", "probabilities"} <= set(answer):
         pairs = list(zip(answer.pop("probabilities"), answer.pop("labels"), strict=True))
         if "predicted" in answer:
@@ -48,6 +53,4 @@ def cell(value: Any) -> str:
         return text if len(text) <= _WIDTH or "\n" in text else f"{text[:_WIDTH]}…"
     if any(isinstance(each, list) for each in value):
         return " | ".join(map(cell, value))
-    if len(value) > _LONG and isinstance(value[0], float):  # a vector
-        return f"{', '.join(map(cell, value[:_SHOWN]))}, … ({len(value)})"
     return ", ".join(map(cell, value))

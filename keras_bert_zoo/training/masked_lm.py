@@ -35,7 +35,7 @@ class MaskedLMAccuracy(keras.metrics.Mean):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         ids, weights = _parted(y_true)
         right = ops.equal(ops.cast(ops.argmax(y_pred, axis=-1), "int32"), ids)
-        super().update_state(ops.cast(right, "float32"), sample_weight=weights)
+        super().update_state(_flat(ops.cast(right, "float32")), sample_weight=_flat(weights))
 
 
 @keras.saving.register_keras_serializable("keras_bert_zoo")
@@ -44,10 +44,15 @@ class Perplexity(keras.metrics.Mean):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         losses, weights = _losses(y_true, y_pred)
-        super().update_state(losses, sample_weight=weights)
+        super().update_state(_flat(losses), sample_weight=_flat(weights))
 
     def result(self) -> Any:
         return ops.exp(super().result())
+
+
+def _flat(values: Any) -> Any:
+    """List the places: Keras would average over each row first, and so over the padding of its batch."""
+    return ops.reshape(values, (-1,))
 
 
 def _parted(targets: Any) -> tuple[Any, Any]:

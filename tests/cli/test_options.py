@@ -8,7 +8,7 @@ import pytest
 from command_line import kbz, refused
 
 from keras_bert_zoo.cli.options import set_option
-from keras_bert_zoo.cli.predict import shown
+from keras_bert_zoo.cli.showing import shown
 from keras_bert_zoo.heads import HEADS, summaries
 
 
@@ -112,12 +112,18 @@ def test_answers_are_shown_to_people():
         "predicted": "x",
         "probabilities": "x 0.9000  y 0.2000",
     }
-    assert shown({"entity": ["Rome", "Ada"], "start": [0, 9], "score": [0.5, 1.0]}) == {
-        "entity": "Rome, Ada",
-        "start": "0, 9",
-        "score": "0.5000, 1.0000",
+    found = {"entity": ["Rome", "Ada"], "label": ["LOC", "PER"], "start": [0, 9], "end": [4, 12], "score": [0.5, 1.0]}
+    assert shown(found) == {"entities": "Rome [LOC 0.50]  Ada [PER 1.00]"}
+    assert shown({name: [] for name in found}) == {"entities": ""}
+    assert shown({"choice": 1, "probabilities": [0.25, 0.75]}) == {
+        "choice": "1",
+        "probabilities": "0  0.2500\n1  0.7500",
     }
-    assert shown({"choice": 1, "probabilities": [0.25, 0.75]}) == {"choice": "1", "probabilities": "0.2500, 0.7500"}
-    assert shown({"tokens": [["a", "b"], ["c"]], "filled": "a c"}) == {"filled": "a c", "tokens": "a, b | c"}
-    assert shown({"embedding": [0.5] * 384}) == {"embedding": "0.5000, 0.5000, 0.5000, 0.5000, … (384)"}
-    assert shown({"entity": []}) == {"entity": ""}
+    masks = {"tokens": [["a", "b"], ["c", "d"]], "scores": [[0.5, 0.25], [0.75, 0.125]], "filled": "a c"}
+    assert shown(masks) == {"tokens": "a 0.5000  b 0.2500\nc 0.7500  d 0.1250", "filled": "a c"}
+    assert shown({"embedding": [0.5, -0.25] * 192}) == {"embedding": "+0.5000 -0.2500 +0.5000 -0.2500 ... (384)"}
+    best = {"answer": "in 1921", "start": 4, "score": 0.75, "answers": ["in 1921", "1921"], "starts": [4, 7]}
+    assert shown(best) == {"answer": "in 1921", "start": "4", "score": "0.7500"}
+    assert shown({"numbers": [0.5, 1.5]}) == {"numbers": "0.5000, 1.5000"}
+    assert shown({"filled": "x" * 300}) == {"filled": "x" * 200 + "…"}
+    assert shown({"lists": [["a", "b"], ["c"]]}) == {"lists": "a, b | c"}

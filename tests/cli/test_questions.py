@@ -72,11 +72,11 @@ def test_predict(run):
     shown = kbz("predict", out, "what was it", "--text-pair", long).stdout
     for name in ("question", "context", "answer", "start", "end", "score", "no_answer_score"):
         assert f" {name} " in shown
-    assert "answers" not in shown
+    assert " answers " not in shown
     assert f"{long[:200]}…" in shown
     rows = json_lines(kbz("predict", out, "--file", root / "train.json", "--format", "jsonl"))
     assert len(rows) == len(CONTEXTS)
-    assert "reads pairs of texts: give the second text" in refused("predict", out, "what", exit_code=2)
+    assert "reads question and context: give the second one" in refused("predict", out, "what", exit_code=2)
 
 
 def test_a_model_that_always_answers(folders, tmp_path):

@@ -18,7 +18,7 @@ def test_mirrored_training_equals_one_device():
     told = json.loads(done.stdout)
     assert told["apart"] <= 2e-6
     assert told["packed_apart"] <= 2e-6
-    assert set(told["one"]) == {"loss", "accuracy", "f1_macro", "mcc"}
+    assert set(told["one"]) == {"loss", "accuracy", "f1", "f1_macro", "mcc"}
     for name, values in told["one"].items():
         assert told["two"][name] == pytest.approx(values, abs=1e-5), name
         assert told["packed"][name] == pytest.approx(values, abs=1e-5), name

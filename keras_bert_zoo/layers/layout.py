@@ -5,9 +5,10 @@ alone needs rows.  A layout says which tokens are listed and how attention finds
 
 - `padded` lists the padding too (N = B·T).  All rows attend together, by reshapes; every shape can be static, so it
   suits XLA, TPU and JAX.
-- `packed` lists the real tokens alone, so that dense layers, activations and norms cost what the text costs.  Rows
-  of like length attend together, in `GROUPS` groups as long as their own longest row, so that attention costs nearly
-  that too.  Tokens are looked up by number; N changes with every batch: for TensorFlow's graphs.
+- `packed` lists the real tokens alone (and the last one again, up to a round number), so that dense layers,
+  activations and norms cost what the text costs.  Rows of like length attend together, in `GROUPS` groups as long as
+  their own longest row, so that attention costs nearly that too.  Tokens are looked up by number; N changes with every
+  batch: for TensorFlow's graphs.
 
 A grid travels through the model as a dict of tensors, made once a batch by the layer `Grid`:
 
@@ -34,6 +35,8 @@ from keras_bert_zoo.errors import ConfigError
 
 LAYOUTS = ("padded", "packed")
 GROUPS = 3  # rows longer than a half of the longest, than a quarter, the rest; measured, benchmarks/RESULTS.md
+# N is rounded up to a multiple of 8, from 64 on of 32: processors prepare a product anew for each N they have not seen.
+STEP = 8
 # Large enough that exp() of it is exactly 0, small enough for float16 after adding a score.
 _MASKED = {"float16": -3e4}
 _MASKED_DEFAULT = -1e9
@@ -57,11 +60,13 @@ def _packed_grid(mask: Any, dtype: str) -> dict[str, Any]:
     first = ops.cast(ops.equal(ops.arange(time), 0), "int32")  # [T]
     real = ops.maximum(real, first * ops.cast(ops.equal(ops.sum(real, axis=1, keepdims=True), 0), "int32"))
     listed = ops.reshape(real, (-1,))  # [B·T]
-    cells = ops.cast(ops.nonzero(listed)[0], "int32")  # [N]
+    cells = ops.cast(ops.nonzero(listed)[0], "int32")  # the real tokens'
+    last = ops.shape(cells)[0] - 1
+    numbers = ops.minimum(ops.arange(_rounded(last + 1), dtype="int32"), last)  # [N]: the last token fills up
+    cells = ops.take(cells, numbers)  # [N]
     upto = ops.cumsum(listed)  # [B·T]
     lengths = ops.sum(real, axis=1)  # [B]
     starts = ops.cumsum(lengths) - lengths  # [B], the number of a row's first token
-    last = ops.shape(cells)[0] - 1
 
     groups, before, width = [], ops.zeros_like(lengths), ops.zeros_like(lengths)
     taken: Any = 0  # places in the groups so far
@@ -82,9 +87,15 @@ def _packed_grid(mask: Any, dtype: str) -> dict[str, Any]:
         taken = taken + ops.shape(rows)[0] * longest
         high = low
     row = cells // time  # [N]
-    in_row = ops.arange(last + 1, dtype="int32") - ops.take(starts, row)  # [N]
+    in_row = numbers - ops.take(starts, row)  # [N]
     places = ops.stack([ops.take(before, row), in_row, ops.take(width, row)], axis=1)  # [N,3]
     return {"mask": mask, "cells": cells, "tokens": ops.maximum(upto - 1, 0), "groups": groups, "places": places}
+
+
+def _rounded(count: Any) -> Any:
+    """Return how many tokens are listed for so many real ones: few different numbers, hardly more tokens."""
+    step = ops.where(ops.less(count, STEP * STEP), STEP, STEP * 4)
+    return -(-count // step) * step
 
 
 def _bias(hidden: Any, dtype: str) -> Any:

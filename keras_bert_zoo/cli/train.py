@@ -221,6 +221,6 @@ def _head(
             raise click.UsageError(f"The head '{name}' takes no --{option}.")
     known = {option: value for option, value in options.items() if option in takes}
     made = heads.for_labels(name, values, {**config, **known, **settings})
-    if "pair" in options and len(getattr(made, "train_columns", made.columns)) == 1:
+    if "pair" in options and len(made.train_columns) == 1:
         raise click.UsageError(f"The head '{name}' reads single texts: leave out --text-pair.")
     return made

@@ -49,6 +49,19 @@ def check_masking(head: str, top_k: int, mask_share: float, max_predictions: int
         raise ConfigError(f"{head}: max_predictions is {max_predictions}, it must be at least 1.")
 
 
+def masked_packer(head: Any, pack: Any, tokenizer: Any, length: int) -> Any:
+    """Return `text.masking.typed_or_drawn` of a head that masks: around `pack`, by the head's own arguments."""
+    from keras_bert_zoo.text.masking import typed_or_drawn
+
+    options = {"share": head.mask_share, "most": head.max_predictions, "whole_words": head.whole_words}
+    return typed_or_drawn(pack, tokenizer, head.columns, length, **options)
+
+
+def masking_config(head: Any) -> dict[str, Any]:
+    """Return the arguments of a head that masks."""
+    return {name: getattr(head, name) for name in ("top_k", "mask_share", "max_predictions", "whole_words")}
+
+
 def trim_masks(answer: dict[str, Any]) -> dict[str, Any]:
     """Return one text's answer without the masks that other texts of the batch have more."""
     masks = sum(scores[0] > 0 for scores in answer["scores"])

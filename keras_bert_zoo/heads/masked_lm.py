@@ -10,7 +10,14 @@ import keras
 
 from keras_bert_zoo.encoder import INPUTS, encode, encoder_config
 from keras_bert_zoo.heads.head import Head, Packer, Where
-from keras_bert_zoo.heads.language import MASKED_LM_ROWS, NEXT_SENTENCE_ROWS, check_masking, trim_masks
+from keras_bert_zoo.heads.language import (
+    MASKED_LM_ROWS,
+    NEXT_SENTENCE_ROWS,
+    check_masking,
+    masked_packer,
+    masking_config,
+    trim_masks,
+)
 from keras_bert_zoo.layers.masked_lm import token_logits
 from keras_bert_zoo.training.masked_lm import MaskedLMAccuracy, MaskedLMLoss, Perplexity
 from keras_bert_zoo.training.model import TaskModel
@@ -62,17 +69,7 @@ class MaskedLM(Head):
 
         Features are int32 [B,T] and `masked_lm_positions` int32 [B,M]; targets float32 [B,M,2], see `draw_masks`.
         """
-        from keras_bert_zoo.text.masking import typed_or_drawn
-
-        pack = typed_or_drawn(
-            super().pack(tokenizer, length),
-            tokenizer,
-            self.columns,
-            length,
-            share=self.mask_share,
-            most=self.max_predictions,
-            whole_words=self.whole_words,
-        )
+        pack = masked_packer(self, super().pack(tokenizer, length), tokenizer, length)
 
         def features(columns: Mapping[str, Any], targets: Any = None, seeds: Any = None) -> tuple[dict[str, Any], Any]:
             return pack(columns, seeds)
@@ -126,12 +123,7 @@ class MaskedLM(Head):
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make the same head again."""
-        return {
-            "top_k": self.top_k,
-            "mask_share": self.mask_share,
-            "max_predictions": self.max_predictions,
-            "whole_words": self.whole_words,
-        }
+        return masking_config(self)
 
     def huggingface_config(self) -> dict[str, Any]:
         """Return nothing: a `config.json` has no words for this head but `architectures`."""

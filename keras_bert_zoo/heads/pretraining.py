@@ -16,6 +16,8 @@ from keras_bert_zoo.heads.language import (
     MASKED_LM_ROWS,
     NEXT_SENTENCE_ROWS,
     check_masking,
+    masked_packer,
+    masking_config,
     next_sentence_targets,
     trim_masks,
 )
@@ -101,17 +103,7 @@ class Pretraining(Head):
 
         Targets are a dict: `masked_lm` float32 [B,M,2], see `draw_masks`, and `next_sentence` int32 [B].
         """
-        from keras_bert_zoo.text.masking import typed_or_drawn
-
-        pack = typed_or_drawn(
-            super().pack(tokenizer, length),
-            tokenizer,
-            self.columns,
-            length,
-            share=self.mask_share,
-            most=self.max_predictions,
-            whole_words=self.whole_words,
-        )
+        pack = masked_packer(self, super().pack(tokenizer, length), tokenizer, length)
 
         def features(columns: Mapping[str, Any], targets: Any = None, seeds: Any = None) -> tuple[dict[str, Any], Any]:
             packed, asked = pack(columns, seeds)
@@ -184,12 +176,7 @@ class Pretraining(Head):
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make the same head again."""
-        return {
-            "top_k": self.top_k,
-            "mask_share": self.mask_share,
-            "max_predictions": self.max_predictions,
-            "whole_words": self.whole_words,
-        }
+        return masking_config(self)
 
     def huggingface_config(self) -> dict[str, Any]:
         """Return nothing: a `config.json` has no words for this head but `architectures`."""

@@ -1,17 +1,12 @@
 """Exports of the heads of pretraining, asked by a fresh process through both loaders."""
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import tensorflow as tf
 import tiny
+from fresh import ask_fresh
 
 import keras_bert_zoo as kbz
-from keras_bert_zoo.serving import fresh_process
 from keras_bert_zoo.serving.saved_model import export_bundle
 
 HEADS = {
@@ -67,16 +62,7 @@ def answers(exports):
         [str(exports[name]), loader, signature, columns(name) if signature == "serving_default" else ids(name)]
         for name, loader, signature in asked
     ]
-    done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("ask.py")), fresh_process.__file__],
-        input=json.dumps(jobs),
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(__file__).parent,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return dict(zip(asked, json.loads(done.stdout), strict=True))
+    return dict(zip(asked, ask_fresh(jobs), strict=True))
 
 
 @pytest.mark.parametrize("loader", ["tf2", "tf1"])

@@ -1,6 +1,5 @@
 """Exports, asked by a fresh process through both loaders, against Python's own answers."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +10,11 @@ import tensorflow as tf
 import tensorflow_text
 import tiny
 from fake_heads import Chooser
+from fresh import ask_fresh
 from tensorflow_serving.apis import prediction_log_pb2
 
 import keras_bert_zoo as kbz
 from keras_bert_zoo.errors import ConfigError, ExportError
-from keras_bert_zoo.serving import fresh_process
 from keras_bert_zoo.serving.operations import TEXT_OPERATIONS, check_operations, operations
 from keras_bert_zoo.serving.saved_model import export_bundle, next_version
 
@@ -63,18 +62,8 @@ def answers(exports):
         for loader in ("tf2", "tf1")
         for signature, columns in (("serving_default", _columns(name)), ("tokenized", IDS))
     ]
-    script = str(Path(__file__).with_name("ask.py"))
-    done = subprocess.run(
-        [sys.executable, script, fresh_process.__file__],
-        input=json.dumps(jobs),
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(__file__).parent,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
     keys = [(name, loader, signature) for name in exports for loader in ("tf2", "tf1") for signature in ("text", "ids")]
-    return dict(zip(keys, json.loads(done.stdout), strict=True))
+    return dict(zip(keys, ask_fresh(jobs), strict=True))
 
 
 @pytest.mark.parametrize("loader", ["tf2", "tf1"])

@@ -1,17 +1,12 @@
 """Questions asked of an export, by a fresh process through both loaders."""
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import tensorflow as tf
 import tiny
+from fresh import ask_fresh
 
 import keras_bert_zoo as kbz
-from keras_bert_zoo.serving import fresh_process
 from keras_bert_zoo.serving.saved_model import export_bundle
 
 SETTINGS = {"doc_stride": 4, "max_query_length": 6, "max_answer_length": 5, "n_best": 3}
@@ -43,16 +38,7 @@ def exports(bundles, tmp_path_factory):
 def answers(exports):
     keys = [(name, loader) for name in exports for loader in ("tf2", "tf1")]
     jobs = [[str(exports[name]), loader, "serving_default", COLUMNS] for name, loader in keys]
-    done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("ask.py")), fresh_process.__file__],
-        input=json.dumps(jobs),
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(__file__).parent,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return dict(zip(keys, json.loads(done.stdout), strict=True))
+    return dict(zip(keys, ask_fresh(jobs), strict=True))
 
 
 @pytest.mark.parametrize("loader", ["tf2", "tf1"])

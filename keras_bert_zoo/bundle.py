@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from keras_bert_zoo import heads
+from keras_bert_zoo import heads, weights
 from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.data.batching import table_columns
 from keras_bert_zoo.encoder import build_encoder, encoder_config
 from keras_bert_zoo.errors import ConfigError, DataError, VocabularyError
 from keras_bert_zoo.files import new_folder
-from keras_bert_zoo.text.settings import read_settings
+from keras_bert_zoo.text import settings
 from keras_bert_zoo.text.tokenizer import Tokenizer
 from keras_bert_zoo.training.answers import Answers
 from keras_bert_zoo.training.evaluation import check_labelled, evaluate, scored_answers
-from keras_bert_zoo.weights import huggingface, sentence_transformers
+from keras_bert_zoo.weights import sentence_transformers
+from keras_bert_zoo.weights.formats import Opened, Parts, Weights
+from keras_bert_zoo.weights.transfer import Audit, import_rows
 from keras_bert_zoo.zoo import fetch
 
 if TYPE_CHECKING:
@@ -124,45 +126,40 @@ def load(
     unused: Sequence[str] = (),
     missing: Sequence[str] = (),
     dtype: str | None = None,
+    format: str | None = None,
+    lower: bool | None = None,
 ) -> Bundle:
-    """Load a preset, a local Hugging Face, sentence-transformers or zoo folder, or `hf://org/name`.
+    """Load a preset, a local folder of any format in `kbz.weights.FORMATS`, or `hf://org/name`.
 
-    Every tensor must fit; exceptions are named by the caller as patterns: `unused` of the file's names, `missing`
-    of ours.  `head` is the head to read where the folder's files name another: Google's weights are called
-    BertForMaskedLM but hold both heads of pretraining.  `encoder_only` leaves the head out.  `dtype` is a Keras dtype
-    or policy for the layers.
+    `format` is the folder's, told by its files unless given; `lower` says whether the tokenizer lower-cases, where
+    the folder does not tell.  Every tensor must fit; exceptions are named by the caller as patterns: `unused` of the
+    file's names, `missing` of ours.  `head` is the head to read where the folder's files name another: Google's
+    weights are called BertForMaskedLM but hold both heads of pretraining.  `encoder_only` leaves the head out.
+    `dtype` is a Keras dtype or policy for the layers.
     Raises: DownloadError, ConfigError, VocabularyError, CheckpointError.
     """
     root = fetch(str(source))
     folder = sentence_transformers.transformer_folder(root)
-    config, raw = huggingface.read_config(folder)
+    opened = weights.named(format or weights.find(folder)).open_folder(folder)
+    config, most = opened.config, opened.config.max_position_embeddings
     ours = _read_zoo_file(root)
     modules = None if encoder_only else sentence_transformers.read_modules(root, config.hidden_size)
-    told = read_settings(folder).get("max_length", config.max_position_embeddings)
-    tokenizer = Tokenizer.from_folder(folder, max_length=min(told, config.max_position_embeddings))
+    tokenizer = _tokenizer(folder, opened, ours, lower, most)
     if tokenizer.vocab_size > config.vocab_size:
+        name = opened.vocabulary.name if opened.vocabulary else "vocab.txt"
         raise VocabularyError(
-            f"{folder}: vocab.txt has {tokenizer.vocab_size} lines, but the weights know {config.vocab_size} tokens"
-            " (vocab_size in config.json). The two files do not belong together."
+            f"{folder}: {name} has {tokenizer.vocab_size} lines, but the weights know {config.vocab_size} tokens"
+            f" (vocab_size in {Path(opened.where).name}). The two files do not belong together."
         )
     encoder = build_encoder(config, dtype=dtype)
-    head = None if encoder_only else head or _head(folder, raw, ours, modules)
+    head = None if encoder_only else head or _head(opened, ours, modules)
     model = head.attach(encoder) if head else None
-    rows = head.rows("huggingface") if head else []
-    huggingface.import_weights(_Whole(encoder, model), folder, head_rows=rows, unused=unused, missing=missing)
-    limit = ours.get("max_length", config.max_position_embeddings)
+    rows = [*opened.rows, *map(opened.spelt, head.rows(opened.format) if head else [])]
+    import_rows(Weights(encoder, model), opened.reader, rows, unused=unused, missing=missing)
+    limit = ours.get("max_length", most)
     if modules and "max_length" not in ours:
-        limit = modules.max_length or told
-    return Bundle(encoder, tokenizer, head, model, min(limit, config.max_position_embeddings))
-
-
-class _Whole:
-    """The weights of an encoder and of the task model on it, which need not read all of the encoder."""
-
-    def __init__(self, encoder: keras.Model, model: keras.Model | None) -> None:
-        parts = [encoder] if model is None else [model, encoder]
-        self.name = parts[0].name
-        self.weights = list({id(weight): weight for part in parts for weight in part.weights}.values())
+        limit = modules.max_length or tokenizer.settings.max_length
+    return Bundle(encoder, tokenizer, head, model, min(limit, most))
 
 
 def save(bundle: Bundle, folder: str | Path, *, overwrite: bool = False) -> Path:
@@ -175,24 +172,22 @@ def save(bundle: Bundle, folder: str | Path, *, overwrite: bool = False) -> Path
     return Path(folder)
 
 
-def write(bundle: Bundle, folder: Path) -> None:
-    """Write a bundle's files into an empty folder."""
+def write(bundle: Bundle, folder: Path, *, format: str = "huggingface", allow: Sequence[str] = ()) -> Audit:
+    """Write a bundle's files into an empty folder, in a format of `weights.FORMATS`, and `zoo.json` beside them.
+
+    `allow` names fields of the config that may change where the format has no word for them.
+    Raises: ConfigError naming such a field; CheckpointError where a weight has no place in the format.
+    """
     ours: dict[str, Any] = {"format": 1, "max_length": bundle.max_length}
     head = bundle.head
-    if head is None:
-        huggingface.write_config(bundle.config, folder, architecture="BertModel", extra={})
-        huggingface.write_weights(bundle.encoder, folder, prefix=False)
-    else:
+    if head is not None:
         ours["head"] = {"name": head.name, "config": head.get_config()}
-        huggingface.write_config(bundle.config, folder, architecture=head.architecture, extra=head.huggingface_config())
-        whole = head.whole_encoder
-        model: Any = _Whole(bundle.encoder, bundle.model) if whole else bundle.model or bundle.encoder
-        huggingface.write_weights(model, folder, head_rows=head.rows("huggingface"), prefix=not whole)
-        for name, values in head.files(bundle.config, bundle.max_length).items():
-            (folder / name).parent.mkdir(exist_ok=True)
-            (folder / name).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    bundle.tokenizer.save(folder)
+    parts = Parts(bundle.config, bundle.encoder, bundle.tokenizer, head, bundle.model, bundle.max_length)
+    audit = weights.named(format).write_folder(parts, folder, allow=allow)
+    if not (folder / settings.FILE).exists():  # the format has no words for these
+        ours["tokenizer"] = dataclasses.asdict(bundle.tokenizer.settings)
     (folder / ZOO_FILE).write_text(json.dumps(ours, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return audit
 
 
 def check_columns(head: Head, columns: Mapping[str, Sequence[Any]]) -> None:
@@ -238,11 +233,24 @@ def _read_zoo_file(folder: Path) -> dict[str, Any]:
     return ours
 
 
-def _head(
-    folder: Path, raw: Mapping[str, Any], ours: Mapping[str, Any], modules: sentence_transformers.Modules | None
-) -> Any:
+def _tokenizer(folder: Path, opened: Opened, ours: Mapping[str, Any], lower: bool | None, most: int) -> Tokenizer:
+    switches = {**opened.switches, **ours.get("tokenizer", {}), **({} if lower is None else {"lower": lower})}
+    if opened.vocabulary is None:
+        told = settings.read_settings(folder).get("max_length", most)
+        return Tokenizer.from_folder(folder, max_length=min(told, most), **switches)
+    if "lower" not in switches:
+        raise VocabularyError(
+            f"{folder}: nothing says whether its tokens are of lower-cased text. Pass lower=True for an uncased model,"
+            " lower=False for a cased one (--uncased, --cased)."
+        )
+    return Tokenizer.from_file(opened.vocabulary, **{"max_length": most, **switches})
+
+
+def _head(opened: Opened, ours: Mapping[str, Any], modules: sentence_transformers.Modules | None) -> Any:
     if "head" in ours:
         return heads.make(ours["head"]["name"], ours["head"]["config"])
     if modules is not None:
         return heads.make("sentence_embedding", {"pooling": modules.pooling, "normalize": modules.normalize})
-    return heads.from_huggingface(raw, str(folder / "config.json"))
+    if opened.format == "huggingface":
+        return heads.from_huggingface(opened.values, opened.where)
+    return heads.make(*opened.head) if opened.head else None

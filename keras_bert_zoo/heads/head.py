@@ -53,6 +53,13 @@ class Head(ABC):
     draws: ClassVar[bool] = False  # whether `pack` draws at random while learning
     # Whether its weights mean the same under every model: a bundle that has them keeps them when it is attached.
     lasting: ClassVar[bool] = False
+    # A weight format -> where its own weights live there; a format that is not named has no place for them.
+    places: ClassVar[Mapping[str, Sequence[AnyRow]]] = {
+        "huggingface": (
+            Row("head_logits/kernel", "classifier.weight", TRANSPOSE),
+            Row("head_logits/bias", "classifier.bias"),
+        ),
+    }
 
     def __init__(self, outputs: int, *, pair: bool = False, dropout: float = 0.1, new_pooler: bool = False) -> None:
         check_dropout(type(self).__name__, dropout)
@@ -223,13 +230,9 @@ class Head(ABC):
 
     def rows(self, format: str) -> Sequence[AnyRow]:
         """Return where its own weights live in a weight format.  Raises: ConfigError on a format without a place."""
-        self.check_format(format)
-        return [Row("head_logits/kernel", "classifier.weight", TRANSPOSE), Row("head_logits/bias", "classifier.bias")]
-
-    def check_format(self, format: str) -> None:
-        """Raises: ConfigError on a weight format without a place for heads."""
-        if format != "huggingface":
+        if format not in self.places:
             raise ConfigError(f"The weight format '{format}' has no place for the head '{self.name}'.")
+        return self.places[format]
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make the same head again."""

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from keras_bert_zoo.errors import ConfigError, DataError
 from keras_bert_zoo.heads.head import Where
-from keras_bert_zoo.weights.rows import TRANSPOSE, AnyRow, Row, Tied
+from keras_bert_zoo.weights.rows import TRANSPOSE, AnyRow, Row, Spare, Tied
 
 # Where the weights of either lie.  Source: transformers, modeling_bert.py, BertPreTrainingHeads and its
 # `_tied_weights_keys`: the decoder is the token table and the bias, and is not written a second time.
-MASKED_LM_ROWS: tuple[AnyRow, ...] = (
+_MASKED_LM: tuple[AnyRow, ...] = (
     Row("head_transform/dense/kernel", "cls.predictions.transform.dense.weight", TRANSPOSE),
     Row("head_transform/dense/bias", "cls.predictions.transform.dense.bias"),
     Row("head_transform/norm/gamma", "cls.predictions.transform.LayerNorm.weight"),
@@ -22,10 +22,20 @@ MASKED_LM_ROWS: tuple[AnyRow, ...] = (
     Tied("cls.predictions.decoder.weight", "bert.embeddings.word_embeddings.weight"),
     Tied("cls.predictions.decoder.bias", "cls.predictions.bias"),
 )
-NEXT_SENTENCE_ROWS: tuple[AnyRow, ...] = (
+_NEXT_SENTENCE: tuple[AnyRow, ...] = (
     Row("head_logits/kernel", "cls.seq_relationship.weight", TRANSPOSE),
     Row("head_logits/bias", "cls.seq_relationship.bias"),
 )
+# Google's own weights are kept under transformers' class of one of the heads with the other one beside it.
+MASKED_LM_PLACES: Mapping[str, Sequence[AnyRow]] = {
+    "huggingface": (*_MASKED_LM, *(Spare(row.theirs) for row in _NEXT_SENTENCE)),
+}
+NEXT_SENTENCE_PLACES: Mapping[str, Sequence[AnyRow]] = {
+    "huggingface": (*_NEXT_SENTENCE, *(Spare(row.theirs) for row in _MASKED_LM)),
+}
+PRETRAINING_PLACES: Mapping[str, Sequence[AnyRow]] = {
+    "huggingface": (*_MASKED_LM, *_NEXT_SENTENCE),
+}
 # A second text follows the first, or does not: Google's and Hugging Face's order.
 NEXT_SENTENCE_LABELS = ("is_next", "not_next")
 

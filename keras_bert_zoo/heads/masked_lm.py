@@ -11,8 +11,7 @@ import keras
 from keras_bert_zoo.encoder import INPUTS, encode, encoder_config
 from keras_bert_zoo.heads.head import Head, Packer, Where
 from keras_bert_zoo.heads.language import (
-    MASKED_LM_ROWS,
-    NEXT_SENTENCE_ROWS,
+    MASKED_LM_PLACES,
     check_masking,
     masked_packer,
     masking_config,
@@ -21,7 +20,7 @@ from keras_bert_zoo.heads.language import (
 from keras_bert_zoo.layers.masked_lm import token_logits
 from keras_bert_zoo.training.masked_lm import MaskedLMAccuracy, MaskedLMLoss, Perplexity
 from keras_bert_zoo.training.model import TaskModel
-from keras_bert_zoo.weights.rows import AnyRow, Spare
+from keras_bert_zoo.weights.rows import AnyRow
 
 if TYPE_CHECKING:
     from keras_bert_zoo.text.tokenizer import Tokenizer
@@ -43,6 +42,7 @@ class MaskedLM(Head):
     scored_by: ClassVar[str] = "metrics"
     draws: ClassVar[bool] = True
     lasting: ClassVar[bool] = True
+    places: ClassVar[Mapping[str, Sequence[AnyRow]]] = MASKED_LM_PLACES
 
     def __init__(
         self,
@@ -114,12 +114,6 @@ class MaskedLM(Head):
     def trim(self, answer: dict[str, Any]) -> dict[str, Any]:
         """Return the answer without the masks that other texts of the batch have more."""
         return trim_masks(answer)
-
-    def rows(self, format: str) -> Sequence[AnyRow]:
-        """Return where its own weights live in a weight format.  Raises: ConfigError on a format without a place."""
-        self.check_format(format)
-        # Google's own weights are kept under this class's name with the other head of pretraining beside it
-        return (*MASKED_LM_ROWS, *(Spare(row.theirs) for row in NEXT_SENTENCE_ROWS))
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make the same head again."""

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 
 from keras_bert_zoo.heads.head import Head, Where
-from keras_bert_zoo.heads.language import MASKED_LM_ROWS, NEXT_SENTENCE_ROWS, next_sentence_targets
-from keras_bert_zoo.weights.rows import AnyRow, Spare
+from keras_bert_zoo.heads.language import NEXT_SENTENCE_PLACES, next_sentence_targets
+from keras_bert_zoo.weights.rows import AnyRow
 
 
 class NextSentence(Head):
@@ -24,6 +24,7 @@ class NextSentence(Head):
     architecture: ClassVar[str] = "BertForNextSentencePrediction"
     monitor: ClassVar[str] = "accuracy"
     lasting: ClassVar[bool] = True
+    places: ClassVar[Mapping[str, Sequence[AnyRow]]] = NEXT_SENTENCE_PLACES
 
     def __init__(self, *, new_pooler: bool = False) -> None:
         super().__init__(2, pair=True, dropout=0.0, new_pooler=new_pooler)
@@ -45,12 +46,6 @@ class NextSentence(Head):
         import tensorflow as tf
 
         return {"probability": tf.nn.softmax(tf.cast(outputs, tf.float32))[:, 0]}  # [B]
-
-    def rows(self, format: str) -> Sequence[AnyRow]:
-        """Return where its own weights live in a weight format.  Raises: ConfigError on a format without a place."""
-        self.check_format(format)
-        # a file of both heads of pretraining can be read for this one alone
-        return (*NEXT_SENTENCE_ROWS, *(Spare(row.theirs) for row in MASKED_LM_ROWS))
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make the same head again."""

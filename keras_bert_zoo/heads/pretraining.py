@@ -13,8 +13,7 @@ from keras_bert_zoo.encoder import INPUTS, encode, encoder_config
 from keras_bert_zoo.errors import DataError
 from keras_bert_zoo.heads.head import Head, Packer, Where
 from keras_bert_zoo.heads.language import (
-    MASKED_LM_ROWS,
-    NEXT_SENTENCE_ROWS,
+    PRETRAINING_PLACES,
     check_masking,
     masked_packer,
     masking_config,
@@ -55,6 +54,7 @@ class Pretraining(Head):
     scored_by: ClassVar[str] = "metrics"
     draws: ClassVar[bool] = True
     lasting: ClassVar[bool] = True
+    places: ClassVar[Mapping[str, Sequence[AnyRow]]] = PRETRAINING_PLACES
 
     def __init__(
         self,
@@ -168,11 +168,6 @@ class Pretraining(Head):
     def trim(self, answer: dict[str, Any]) -> dict[str, Any]:
         """Return the answer without the masks that other rows of the batch have more."""
         return trim_masks(answer)
-
-    def rows(self, format: str) -> Sequence[AnyRow]:
-        """Return where its own weights live in a weight format.  Raises: ConfigError on a format without a place."""
-        self.check_format(format)
-        return (*MASKED_LM_ROWS, *NEXT_SENTENCE_ROWS)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make the same head again."""

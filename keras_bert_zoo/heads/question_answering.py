@@ -15,7 +15,7 @@ from keras_bert_zoo.heads.head import Head, Packer, Where, check_dropout, dense_
 from keras_bert_zoo.layers import RealTokensOnly
 from keras_bert_zoo.training.model import TaskModel
 from keras_bert_zoo.training.spans import EndAccuracy, SpanCrossEntropy
-from keras_bert_zoo.weights.rows import TRANSPOSE, Row
+from keras_bert_zoo.weights.rows import TRANSPOSE, AnyRow, Row
 
 if TYPE_CHECKING:
     from keras_bert_zoo.data.tables import Table
@@ -44,6 +44,12 @@ class QuestionAnswering(Head):
     monitor: ClassVar[str] = "f1"
     windowed: ClassVar[bool] = True
     scored_by: ClassVar[str] = "answers"
+    places: ClassVar[Mapping[str, Sequence[AnyRow]]] = {
+        "huggingface": (
+            Row("head_logits/kernel", "qa_outputs.weight", TRANSPOSE),
+            Row("head_logits/bias", "qa_outputs.bias"),
+        ),
+    }
 
     def __init__(
         self,
@@ -173,12 +179,6 @@ class QuestionAnswering(Head):
         from keras_bert_zoo.training.squad import write_predictions
 
         write_predictions(table, answers, folder, no_answer=self.no_answer)
-
-    def rows(self, format: str) -> list[Row]:
-        """Return where its own weights live in a weight format.  Raises: ConfigError on a format without a place."""
-        if format != "huggingface":
-            raise ConfigError(f"The weight format '{format}' has no place for the head '{self.name}'.")
-        return [Row("head_logits/kernel", "qa_outputs.weight", TRANSPOSE), Row("head_logits/bias", "qa_outputs.bias")]
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make the same head again."""

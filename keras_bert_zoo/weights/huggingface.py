@@ -19,6 +19,7 @@ import numpy as np
 from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.errors import CheckpointError, ConfigError
 from keras_bert_zoo.files import new_file
+from keras_bert_zoo.weights.formats import Opened, Parts, Weights
 from keras_bert_zoo.weights.rows import TRANSPOSE, AnyRow, Constant, Row, Shape
 from keras_bert_zoo.weights.tensors import WEIGHTS, SafetensorsFolder, read_json, write_safetensors
 from keras_bert_zoo.weights.transfer import Audit, export_audit, export_rows, import_rows
@@ -62,22 +63,54 @@ ROWS: tuple[AnyRow, ...] = (
 _OLD_NORM = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
 
 
-def read_config(folder: str | os.PathLike[str]) -> tuple[BertConfig, dict[str, Any]]:
-    """Return the encoder's config and the whole parsed `config.json` of a folder.
+def belongs(folder: Path) -> bool:
+    """Say whether a folder is of this format: it has a `config.json` that names no Keras class."""
+    if not (folder / CONFIG).is_file():
+        return False
+    return not {"registered_name", "class_name"} & set(read_json(folder / CONFIG, ConfigError))
 
-    The JSON does not say whether there is a pooler: it is the names of the tensors that decide.
+
+def open_folder(folder: Path) -> Opened:
+    """Open a folder.  Its JSON does not say whether there is a pooler: it is the names of the tensors that decide.
 
     Raises: ConfigError where `config.json` is missing, broken or not a plain BERT's; CheckpointError where the
     tensors cannot be read or are not a BERT's.
     """
-    path = Path(folder)
-    if not path.is_dir():
-        raise CheckpointError(f"{path}: there is no such folder.")
-    values = read_json(path / CONFIG, ConfigError)
-    reader = SafetensorsFolder(path)
-    pooler = f"{_prefix(reader)}pooler."
-    has_pooler = any(name.startswith(pooler) for name in reader.names())
-    return BertConfig.from_huggingface(values, str(path / CONFIG), pooler=has_pooler), values
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: there is no such folder.")
+    where = folder / CONFIG
+    values = read_json(where, ConfigError)
+    reader = SafetensorsFolder(folder)
+    names, prefix = set(reader.names()), _prefix(reader)
+    pooler = any(name.startswith(f"{prefix}pooler.") for name in names)
+    config = BertConfig.from_huggingface(values, str(where), pooler=pooler)
+    spelt = _old_norm if f"{prefix}embeddings.LayerNorm.gamma" in names else lambda row: row
+    return Opened(
+        "huggingface", config, values, str(where), reader, [spelt(row) for row in _prefixed(prefix)], spelt=spelt
+    )
+
+
+def write_folder(parts: Parts, folder: Path, *, allow: Sequence[str] = ()) -> Audit:
+    """Write config, weights and vocabulary as transformers writes them for the head's class; it can say every config.
+
+    Raises: CheckpointError where a weight of the model has no row.
+    """
+    head = parts.head
+    extra, architecture = ({}, "BertModel") if head is None else (head.huggingface_config(), head.architecture)
+    write_config(parts.config, folder, architecture=architecture, extra=extra)
+    for name, values in ({} if head is None else head.files(parts.config, parts.max_length)).items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    parts.tokenizer.save(folder)
+    if head is None or head.whole_encoder:
+        return write_weights(parts.all, folder, prefix=False)
+    return write_weights(parts.used, folder, head_rows=head.rows("huggingface"), prefix=True)
+
+
+def read_config(folder: str | os.PathLike[str]) -> tuple[BertConfig, Mapping[str, Any]]:
+    """Return the encoder's config and the whole parsed `config.json` of a folder.  Raises: see `open_folder`."""
+    opened = open_folder(Path(folder))
+    return opened.config, opened.values
 
 
 def tensor_names(folder: str | os.PathLike[str]) -> list[str]:
@@ -101,16 +134,13 @@ def import_weights(
     Raises: CheckpointError, before anything has changed, listing all that does not fit.
     """
     _refuse_stranger(model)
-    reader = SafetensorsFolder(folder)
-    prefix = _prefix(reader)
-    rows = [*_prefixed(prefix), *head_rows]
-    if f"{prefix}embeddings.LayerNorm.gamma" in set(reader.names()):
-        rows = [_old_norm(row) for row in rows]
-    return import_rows(model, reader, rows, unused=unused, missing=missing)
+    opened = open_folder(Path(folder))
+    rows = [*opened.rows, *map(opened.spelt, head_rows)]
+    return import_rows(model, opened.reader, rows, unused=unused, missing=missing)
 
 
 def write_weights(
-    model: keras.Model,
+    model: keras.Model | Weights,
     folder: str | os.PathLike[str],
     *,
     head_rows: Sequence[AnyRow] = (),
@@ -171,6 +201,6 @@ def _old_norm(row: AnyRow) -> AnyRow:
     return dataclasses.replace(row, theirs=theirs)
 
 
-def _refuse_stranger(model: keras.Model) -> None:
+def _refuse_stranger(model: keras.Model | Weights) -> None:
     if not any(variable.path == _POSITIONS for variable in model.weights):
         raise CheckpointError(f"Model '{model.name}' has no BERT encoder in it: make one with build_encoder.")

@@ -47,7 +47,7 @@ class Audit:
 
     `matched` pairs (ours, theirs); `constants` were checked, tied copies among them; `missing` are weights the file
     lacks, `unused` tensors the model lacks, `misshapen` says which tensors it cannot take and why; `dtype_changes` says
-    which are cast.
+    which are cast, `config_changes` which fields of the config the format could not say and were allowed to change.
     """
 
     where: str
@@ -57,6 +57,7 @@ class Audit:
     unused: tuple[str, ...] = ()
     misshapen: tuple[str, ...] = ()
     dtype_changes: tuple[str, ...] = ()
+    config_changes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         parts = [f"{len(self.matched)} tensors matched"]
@@ -66,6 +67,7 @@ class Audit:
             ("unused", self.unused),
             ("misshapen", self.misshapen),
             ("changed in dtype", _summary(self.dtype_changes)),
+            ("changed in the config", self.config_changes),
         ):
             parts += [f"{word}: {', '.join(names)}"] if names else []
         return f"{self.where}: {'; '.join(parts)}."

@@ -283,7 +283,16 @@ def test_an_audit_can_be_read_by_people_and_programs(tmp_path, encoder):
     assert str(audit) == f"{folder / 'model.safetensors'}: {len(TENSORS)} tensors matched."
     plain = json.loads(json.dumps(audit.to_dict()))
     assert plain["matched"][0] == ["embeddings/token/embeddings", "embeddings.word_embeddings.weight"]
-    assert set(plain) == {"where", "matched", "constants", "missing", "unused", "misshapen", "dtype_changes"}
+    assert set(plain) == {
+        "where",
+        "matched",
+        "constants",
+        "missing",
+        "unused",
+        "misshapen",
+        "dtype_changes",
+        "config_changes",
+    }
     with pytest.raises(dataclasses.FrozenInstanceError):
         audit.where = "elsewhere"
 

@@ -1,0 +1,65 @@
+"""What all weight formats share: how a folder's format is found, and what happens to a config it cannot say."""
+
+import dataclasses
+
+import pytest
+import tiny
+
+import keras_bert_zoo as kbz
+from keras_bert_zoo import weights
+from keras_bert_zoo.config import BertConfig
+from keras_bert_zoo.errors import CheckpointError, ConfigError
+from keras_bert_zoo.weights.formats import Weights, expressed
+
+KNOWN = {"hidden_act": ("gelu_tanh", "relu"), "layer_norm_eps": (1e-12,), "pooler": (True,)}
+
+
+def test_a_folder_is_of_the_format_its_files_say(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    assert weights.find(tmp_path) == "huggingface"
+    (tmp_path / "config.json").write_text('{"registered_name": "somebody>Else"}')
+    with pytest.raises(CheckpointError, match=r"is of no weight format known here \(huggingface.*format="):
+        weights.find(tmp_path)
+    with pytest.raises(CheckpointError, match="absent: there is no such folder"):
+        weights.find(tmp_path / "absent")
+
+
+def test_a_folder_of_two_formats(tmp_path, monkeypatch):
+    (tmp_path / "config.json").write_text("{}")
+    monkeypatch.setitem(weights.FORMATS, "twin", weights.FORMATS["huggingface"])
+    with pytest.raises(CheckpointError, match="is of several weight formats: huggingface, twin"):
+        weights.find(tmp_path)
+
+
+def test_an_unknown_format():
+    with pytest.raises(ConfigError, match=r"no weight format 'stone'. There are: huggingface"):
+        weights.named("stone")
+    with pytest.raises(ConfigError, match="no weight format 'stone'"):
+        kbz.load(".", format="stone")
+
+
+def test_a_config_that_a_format_can_say_stays():
+    config = dataclasses.replace(tiny.CONFIG, hidden_act="relu", layer_norm_eps=1e-12, pooler=True)
+    assert expressed(config, KNOWN, format="stone", allow=()) == (config, ())
+
+
+def test_a_config_that_a_format_cannot_say_changes_only_where_it_may():
+    config = BertConfig(hidden_act="gelu_erf", layer_norm_eps=1e-5)
+    with pytest.raises(ConfigError) as told:
+        expressed(config, KNOWN, format="stone", allow=["hidden_act"])
+    assert str(told.value) == (
+        "The format 'stone' has no word for layer_norm_eps 1e-05 (only 1e-12). The answers would change: allow it with"
+        " allow=['layer_norm_eps'] (--allow-change layer_norm_eps)."
+    )
+    changed, changes = expressed(config, KNOWN, format="stone", allow=["hidden_act", "layer_norm_eps"])
+    assert changed == config.replace(hidden_act="gelu_tanh", layer_norm_eps=1e-12)
+    assert changes == ("hidden_act 'gelu_erf' -> 'gelu_tanh'", "layer_norm_eps 1e-05 -> 1e-12")
+
+
+def test_weights_of_a_task_model_and_the_rest_of_its_encoder():
+    encoder = kbz.build_encoder(tiny.CONFIG)
+    model = kbz.heads.TokenClassification(labels=["O", "B-x", "I-x"]).attach(encoder)  # it reads no pooler
+    paths = [weight.path for weight in Weights(encoder, model).weights]
+    assert len(paths) == len(set(paths))
+    assert set(paths) == {weight.path for part in (encoder, model) for weight in part.weights}
+    assert {"pooler/kernel", "head_logits/kernel"} <= set(paths)

@@ -64,6 +64,7 @@ def batches(
     rows = len(owners)
     count = rows // batch_size if drop_remainder else -(-rows // batch_size)
 
+    @tf.autograph.experimental.do_not_convert  # nothing to convert, and looking for it takes half a second
     def one_pass(draw: tf.Tensor) -> tf.data.Dataset:
         order = _order(tf.constant(lengths), batch_size, draw if shuffle else None)  # [R]
         places = tf.range(count, dtype=tf.int32)
@@ -74,6 +75,7 @@ def batches(
             lambda i: (order[i * batch_size : (i + 1) * batch_size], number)
         )
 
+    @tf.autograph.experimental.do_not_convert
     def gather(index: tf.Tensor, number: tf.Tensor) -> tuple[dict[str, tf.Tensor], Any]:
         example = tf.gather(owners, index)  # [B]
         picked = {name: _narrow(tf.gather(values, example)) for name, values in columns.items()}  # [B] each, or [B,C]

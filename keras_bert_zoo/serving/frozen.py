@@ -47,7 +47,7 @@ class Frozen(tf.Module):
 
         # One concrete function, called by every signature: traced twice, the constants would be stored twice.
         self.inputs = {name: tf.TensorSpec(x.shape, x.dtype, name=name) for name, x in served.input.items()}
-        self._logits: Any = tf.function(logits).get_concrete_function(self.inputs)
+        self._logits: Any = tf.function(logits, autograph=False).get_concrete_function(self.inputs)
 
     def __call__(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         return self._logits(inputs)

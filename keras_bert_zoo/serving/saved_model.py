@@ -119,7 +119,7 @@ class _Served(tf.Module):
         self._answers = {
             name: self._answer(variant, tokenizer, max_length) for name, variant in head.signatures().items()
         }
-        self._logits = tf.function(logits).get_concrete_function(**frozen.inputs)
+        self._logits = tf.function(logits, autograph=False).get_concrete_function(**frozen.inputs)
 
     def _answer(self, head: Head, tokenizer: Tokenizer, max_length: int) -> Any:
         answer = answering(self.frozen, head, tokenizer, max_length)
@@ -127,7 +127,7 @@ class _Served(tf.Module):
         def answer_named(**columns: tf.Tensor) -> dict[str, tf.Tensor]:
             return answer(columns)
 
-        return tf.function(answer_named).get_concrete_function(**column_specs(head))
+        return tf.function(answer_named, autograph=False).get_concrete_function(**column_specs(head))
 
     def signatures(self) -> dict[str, Any]:
         """Return the signatures by name."""

@@ -5,6 +5,7 @@ B texts, T pieces of one text (ragged).
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -95,14 +96,13 @@ class Tokenizer:
             word_limit=self.settings.word_limit,
             op_splits=split_cjk,
         )
-        # Traced once each; inside another graph they become calls of one function that holds the constants.
-        cut = tf.function(self._cut, input_signature=[_TEXTS])
-        cut_with_offsets = tf.function(self._cut_with_offsets, input_signature=[_TEXTS])
+        # Traced once each; inside another graph they become calls of one function that holds the constants.  Nothing
+        # in them is for AutoGraph, which would take a second to find that out.
+        traced = functools.partial(tf.function, input_signature=[_TEXTS], autograph=False)
+        cut, cut_with_offsets = traced(self._cut), traced(self._cut_with_offsets)
         prepare = self._normalizer.lower_final_sigma
-        self._tokenize = tf.function(lambda texts: in_parts(cut, prepare(texts))[0], input_signature=[_TEXTS])
-        self._tokenize_with_offsets = tf.function(
-            lambda texts: in_parts(cut_with_offsets, prepare(drop_invalid(texts))), input_signature=[_TEXTS]
-        )
+        self._tokenize = traced(lambda texts: in_parts(cut, prepare(texts))[0])
+        self._tokenize_with_offsets = traced(lambda texts: in_parts(cut_with_offsets, prepare(drop_invalid(texts))))
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], **switches: Any) -> Self:

@@ -72,7 +72,7 @@ class Answers:
         self.head = head
         packed = functools.partial(with_layout(model, "packed"), training=False)  # padding costs nothing
         answer = answering(packed, head, tokenizer, max_length)
-        self._answer = tf.function(answer, input_signature=[column_specs(head)])
+        self._answer = tf.function(answer, input_signature=[column_specs(head)], autograph=False)
 
     def __call__(self, columns: Columns, *, batch_size: int = 32) -> list[dict[str, Any]]:
         """Return each row's answer as plain values, in the order of the rows."""

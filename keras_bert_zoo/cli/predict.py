@@ -40,9 +40,7 @@ _TABLES = ("table", "pairs", "lines", "questions")  # kinds of files whose texts
 @glue_option
 @click.option("--predictions", type=click.Path(dir_okay=False), help="With --glue: write what GLUE's server takes.")
 @batch_size_option
-@click.option(
-    "--format", "style", type=click.Choice(["table", "jsonl"]), default="table", show_default=True, help="Output."
-)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a text instead of a table.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -55,7 +53,7 @@ def command(
     glue: str | None,
     predictions: str | None,
     batch_size: int,
-    style: str,
+    as_json: bool,
 ) -> None:
     """Answer texts with a fine-tuned model.
 
@@ -65,7 +63,7 @@ def command(
     \b
     Examples:
       kbz predict runs/mood "a film to keep" "two hours I want back"
-      kbz predict runs/mood --file reviews.tsv --format jsonl > answers.jsonl
+      kbz predict runs/mood --file reviews.tsv --json > answers.jsonl
       cat reviews.txt | kbz predict runs/mood
       kbz predict runs/answers "Who wrote it?" --text-pair "The play was written by two sisters in 1921."
       kbz predict runs/endings "She opened the door" --choice "and went in." --choice "and a film of soup."
@@ -101,7 +99,7 @@ def command(
         answers = bundle.predict(columns[first], batch_size=batch_size, **{name: columns[name] for name in others})
         if glue and path and predictions:
             write_predictions(glue, path, answers, predictions)
-    if style == "jsonl":
+    if as_json:
         for answer in answers:
             print_json(answer)
     elif not predictions:

@@ -34,7 +34,7 @@ def test_choosing(models, tmp_path):
     ask = ["predict", models / "choose", "a good film", "the end"]
     choices = [part for ending in ENDINGS for part in ("--choice", ending)]
     want = tiny.bundle(zoo.heads.MultipleChoice()).predict(["a good film", "the end"], choices=[ENDINGS] * 2)
-    got = json_lines(kbz(*ask, *choices, "--format", "jsonl"))
+    got = json_lines(kbz(*ask, *choices, "--json"))
     for one, other in zip(got, want, strict=True):
         assert one["choice"] == other["choice"]
         assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-6)
@@ -43,7 +43,7 @@ def test_choosing(models, tmp_path):
         assert f"│ {i}  {ending}" in table
         assert f"│ {i}  {probability:.4f}" in table
     (tmp_path / "ask.jsonl").write_text(json.dumps({"text": "the end", "choices": ENDINGS}) + "\n")
-    (read,) = json_lines(kbz("predict", models / "choose", "--file", tmp_path / "ask.jsonl", "--format", "jsonl"))
+    (read,) = json_lines(kbz("predict", models / "choose", "--file", tmp_path / "ask.jsonl", "--json"))
     assert read["probabilities"] == pytest.approx(want[1]["probabilities"], abs=1e-6)
 
 
@@ -60,7 +60,7 @@ def test_choosing_says_what_it_misses(models, folders):
 
 def test_vectors(models):
     want = tiny.bundle(zoo.heads.SentenceEmbedding()).predict(["a good film"])[0]["embedding"]
-    (got,) = json_lines(kbz("predict", models / "embed", "a good film", "--format", "jsonl"))
+    (got,) = json_lines(kbz("predict", models / "embed", "a good film", "--json"))
     np.testing.assert_allclose(got["embedding"], want, atol=1e-6)
     shown = " ".join(f"{value:+.4f}" for value in want[:4])
     assert f"│ {shown} ... (12) │" in kbz("predict", models / "embed", "a good film").stdout

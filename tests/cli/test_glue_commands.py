@@ -62,7 +62,7 @@ def test_predict_writes_what_the_server_takes(run, files, tmp_path):
     result = kbz(*asked, "--predictions", tmp_path / "MRPC.tsv")
     assert result.stdout == ""
     assert result.stderr == f"5 predictions are in {tmp_path / 'MRPC.tsv'}\n"
-    answers = json_lines(kbz(*asked, "--format", "jsonl"))
+    answers = json_lines(kbz(*asked, "--json"))
     want = ["index\tprediction", *(f"{i}\t{answer['label']}" for i, answer in enumerate(answers))]
     assert (tmp_path / "MRPC.tsv").read_text().splitlines() == want
 

@@ -35,7 +35,7 @@ def test_masked_lm(place, run):
     (figures,) = json_lines(kbz("evaluate", folder, place / "lines.txt", "--json"))
     assert figures["perplexity"] == pytest.approx(printed["figures"]["val_perplexity"], rel=1e-4)
     assert "12 rows" in kbz("evaluate", folder, place / "lines.txt").stdout  # blank lines are no texts
-    (answer,) = json_lines(kbz("predict", folder, "a [MASK] film", "--format", "jsonl"))
+    (answer,) = json_lines(kbz("predict", folder, "a [MASK] film", "--json"))
     assert len(answer["tokens"][0]) == 2
     shown = kbz("predict", folder, "a [MASK] film", "none").stdout
     assert answer["filled"] in shown

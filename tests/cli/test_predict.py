@@ -29,7 +29,7 @@ def same(got, want):
 
 def test_texts_as_arguments(folders, answers):
     assert answers[0]["probabilities"] != pytest.approx(answers[1]["probabilities"], abs=1e-3)
-    same(json_lines(kbz("predict", folders / "mood", *TEXTS, "--format", "jsonl")), answers)
+    same(json_lines(kbz("predict", folders / "mood", *TEXTS, "--json")), answers)
 
 
 @pytest.mark.parametrize(
@@ -43,13 +43,11 @@ def test_texts_as_arguments(folders, answers):
 )
 def test_texts_in_a_file(folders, answers, tmp_path, name, content, options):
     (tmp_path / name).write_bytes(content.encode())
-    same(
-        json_lines(kbz("predict", folders / "mood", "--file", tmp_path / name, "--format", "jsonl", *options)), answers
-    )
+    same(json_lines(kbz("predict", folders / "mood", "--file", tmp_path / name, "--json", *options)), answers)
 
 
 def test_texts_on_standard_input(folders, answers):
-    same(json_lines(kbz("predict", folders / "mood", "--format", "jsonl", stdin="\n".join(TEXTS))), answers)
+    same(json_lines(kbz("predict", folders / "mood", "--json", stdin="\n".join(TEXTS))), answers)
 
 
 def test_a_table_for_people(folders, answers):
@@ -63,10 +61,8 @@ def test_a_table_for_people(folders, answers):
 def test_other_heads(folders):
     bundle = tiny.bundle(zoo.heads.Regression())
     want = bundle.predict(["warm"])[0]["value"]
-    assert json_lines(kbz("predict", folders / "rating", "warm", "--format", "jsonl"))[0]["value"] == pytest.approx(
-        want, abs=1e-6
-    )
-    topics = json_lines(kbz("predict", folders / "topics", "warm", "--format", "jsonl"))[0]
+    assert json_lines(kbz("predict", folders / "rating", "warm", "--json"))[0]["value"] == pytest.approx(want, abs=1e-6)
+    topics = json_lines(kbz("predict", folders / "topics", "warm", "--json"))[0]
     assert topics["predicted"] == [probability >= 0.4 for probability in topics["probabilities"]]
     named = [label for label, yes in zip(topics["labels"], topics["predicted"], strict=True) if yes]
     assert f"│ {', '.join(named)} " in kbz("predict", folders / "topics", "warm").stdout
@@ -76,7 +72,7 @@ def test_pairs(folders, tmp_path):
     want = tiny.bundle(zoo.heads.Classification(["no", "yes"], pair=True)).predict(
         ["a film", "a story"], text_pair=["it was good", "it was good"]
     )
-    command = ["predict", folders / "pair", "--format", "jsonl"]
+    command = ["predict", folders / "pair", "--json"]
     got = json_lines(kbz(*command, "a film", "a story", "--text-pair", "it was good"))
     (tmp_path / "p.jsonl").write_text('{"a": "a film", "b": "it was good"}\n{"a": "a story", "b": "it was good"}\n')
     read = json_lines(kbz(*command, "--file", tmp_path / "p.jsonl", "--text", "a", "--text-pair", "b"))
@@ -95,7 +91,7 @@ def test_a_pair_head_says_what_it_misses(folders):
 
 
 def test_nothing_to_answer(folders, tmp_path):
-    result = kbz("predict", folders / "mood", "--format", "jsonl", stdin="")
+    result = kbz("predict", folders / "mood", "--json", stdin="")
     assert result.stdout == ""
     assert result.stderr == "Standard input is empty: nothing to answer.\n"
     (tmp_path / "empty.txt").write_text("")
@@ -115,7 +111,7 @@ def test_bad_input(folders, tmp_path):
 
 def test_a_reader_that_leaves_early(folders, tmp_path):
     (tmp_path / "many.txt").write_text("a good film\n" * 20_000)  # more than a pipe holds
-    command = [SCRIPT, "predict", folders / "mood", "--file", tmp_path / "many.txt", "--format", "jsonl"]
+    command = [SCRIPT, "predict", folders / "mood", "--file", tmp_path / "many.txt", "--json"]
     with subprocess.Popen(
         [*command, "--batch-size", "4096"], env=shell(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

@@ -29,7 +29,7 @@ def choices(result):
 
 def test_choices_on_the_command_line(chooser):
     typed = ["a film", "so sad", "--choice", "it was", "--choice", "the end"]
-    assert choices(kbz("predict", chooser, *typed, "--format", "jsonl")) == [["it was", "the end"]] * 2
+    assert choices(kbz("predict", chooser, *typed, "--json")) == [["it was", "the end"]] * 2
     shown = kbz("predict", chooser, *typed).stdout
     assert re.search(r"│ a film │ 0  it was +│.*\n│ +│ 1  the end │", shown), shown
     assert "│ it was+the end │" in shown
@@ -38,17 +38,17 @@ def test_choices_on_the_command_line(chooser):
 def test_choices_in_files(chooser, tmp_path):
     (tmp_path / "own.txt2").write_text("a film|it was|b\nso sad|the end\n")
     want = [["it was", "b"], ["the end"]]
-    assert choices(kbz("predict", chooser, "--file", tmp_path / "own.txt2", "--format", "jsonl")) == want
+    assert choices(kbz("predict", chooser, "--file", tmp_path / "own.txt2", "--json")) == want
     rows = [{"q": "a film", "c": ["it was", "b"]}, {"q": "so sad", "c": ["the end"]}]
     (tmp_path / "table.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     named = ["--text", "q", "--text-pair", "c"]
-    assert choices(kbz("predict", chooser, "--file", tmp_path / "table.jsonl", *named, "--format", "jsonl")) == want
+    assert choices(kbz("predict", chooser, "--file", tmp_path / "table.jsonl", *named, "--json")) == want
 
 
 def test_columns_of_a_pair_need_no_names_where_they_are_the_head_s(folders, tmp_path):
     (tmp_path / "p.tsv").write_text("text_pair\ttext\nit was good\ta film\n")
-    (named,) = json_lines(kbz("predict", folders / "pair", "--file", tmp_path / "p.tsv", "--format", "jsonl"))
-    (typed,) = json_lines(kbz("predict", folders / "pair", "a film", "--text-pair", "it was good", "--format", "jsonl"))
+    (named,) = json_lines(kbz("predict", folders / "pair", "--file", tmp_path / "p.tsv", "--json"))
+    (typed,) = json_lines(kbz("predict", folders / "pair", "a film", "--text-pair", "it was good", "--json"))
     assert named == typed
 
 

@@ -65,7 +65,7 @@ def test_predict(run):
     root, out, _ = run
     want = zoo.load(out).predict(["what was it"], context=[CONTEXTS[0]])
     command = ["predict", out, "what was it", "--text-pair", CONTEXTS[0]]
-    (got,) = json_lines(kbz(*command, "--format", "jsonl"))
+    (got,) = json_lines(kbz(*command, "--json"))
     assert got["answer"] == want[0]["answer"]
     assert got["scores"] == pytest.approx(want[0]["scores"], abs=1e-5)
     long = f"{CONTEXTS[0]} " * 20
@@ -74,7 +74,7 @@ def test_predict(run):
         assert f" {name} " in shown
     assert " answers " not in shown
     assert f"{long[:200]}…" in shown
-    rows = json_lines(kbz("predict", out, "--file", root / "train.json", "--format", "jsonl"))
+    rows = json_lines(kbz("predict", out, "--file", root / "train.json", "--json"))
     assert len(rows) == len(CONTEXTS)
     assert "reads question and context: give the second one" in refused("predict", out, "what", exit_code=2)
 

@@ -17,7 +17,7 @@ def test_the_whole_way(folders, tmp_path, monkeypatch):
     assert {f"val_{name}": value for name, value in figures.items()} == pytest.approx(
         {name: value for name, value in told["figures"].items() if name.startswith("val_")}
     )
-    (answer,) = json_lines(kbz("predict", "runs/names", "is the FILM", "--format", "jsonl"))
+    (answer,) = json_lines(kbz("predict", "runs/names", "is the FILM", "--json"))
     assert (answer["entity"], answer["start"], answer["end"], answer["label"]) == (["FILM"], [7], [11], ["X"])
     table = kbz("predict", "runs/names", "is the FILM", "and").stdout
     assert f"FILM [X {answer['score'][0]:.2f}]" in table

@@ -7,7 +7,7 @@ VENV ?= .venv
 LOCK := locks/python$(MINOR).txt
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install -q -c $(LOCK)
 
-.PHONY: quickstart test lint types pytest test-transformers benchmark dist locks clean supported
+.PHONY: quickstart test lint types pytest test-slow test-transformers benchmark dist locks clean supported
 
 quickstart: $(VENV)/.base
 	$(VENV)/bin/kbz quickstart
@@ -22,7 +22,11 @@ types: $(VENV)/.test
 	$(VENV)/bin/mypy
 
 pytest: $(VENV)/.test
-	$(VENV)/bin/pytest -q -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	$(VENV)/bin/pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# What takes long and is shown in short by other tests.
+test-slow: $(VENV)/.test
+	$(VENV)/bin/pytest -q -m slow $(ARGS) tests
 
 # Opt-in proof: the real transformers, on PyTorch, reads what we wrote and writes what we read.
 TORCH ?= torch

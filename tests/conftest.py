@@ -2,6 +2,16 @@
 
 import pytest
 
+# Begun first, for each of them keeps a process busy for longest: the others fill up what is left of the time.
+LONG = """
+    test_examples test_train test_readme test_question_answering test_language_heads test_saved_model test_pairs
+    test_token_classification test_sentence_transformers test_bundle test_glue_commands test_answers test_fit
+""".split()
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+
 
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory):

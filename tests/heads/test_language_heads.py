@@ -454,6 +454,7 @@ def test_pretraining_answers_pairs():
 # Learning
 
 
+@pytest.mark.slow  # an example learns the same task in every run
 def test_masked_lm_learns_from_lines_and_is_measured():
     bundle = tiny.bundle(kbz.heads.MaskedLM(mask_share=0.3))
     table = kbz.data.Table.from_lists(["the film was good"] * 40)

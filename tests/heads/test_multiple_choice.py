@@ -163,6 +163,7 @@ def test_batches_are_as_wide_as_their_own_longest_row():
     assert [features["input_mask"].shape[1] for features, _ in batches] == [3, 4]
 
 
+@pytest.mark.slow  # an example learns the same task in every run
 def test_it_learns_and_is_measured():
     config = tiny.CONFIG.replace(hidden_dropout_prob=0.01)
     bundle = tiny.bundle(HEAD, config=config)

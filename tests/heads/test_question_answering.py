@@ -287,6 +287,7 @@ def test_loss_and_metrics():
         assert type(metric).from_config(metric.get_config()).end == end
 
 
+@pytest.mark.slow  # an example learns the same task in every run
 def test_training_finds_the_place():
     """A dozen epochs learn where one of some words stands, whichever window it is in."""
     random = np.random.default_rng(3)

@@ -259,6 +259,7 @@ def test_loss_and_accuracy_count_words_alone():
     assert float(metric.result()) == pytest.approx((logits.argmax(-1) == targets)[:1][counts[:1]].mean())
 
 
+@pytest.mark.slow  # an example learns the same task in every run
 def test_it_learns_to_find_names(tmp_path):
     table = kbz.data.from_words(
         [["the", "film", "was", "good"], ["a", "story", "and", "plot"], ["it", "is", "a", "sad", "film"]] * 12,

@@ -23,11 +23,10 @@ pinned = pytest.mark.skipif(
 @pytest.mark.parametrize(
     "switches",
     [
-        UNCASED,
-        UNCASED._replace(lower=False, strip_accents=False),
-        UNCASED._replace(strip_accents=False, split_cjk=False),
+        pytest.param(switches, marks=() if switches == UNCASED else pytest.mark.slow, id=switches.name)
+        for switches in rules.ALL_SWITCHES
+        if switches.rules == "original"
     ],
-    ids=lambda s: s.name,
 )
 def test_rebuilt_byte_for_byte(switches: rules.Switches) -> None:
     assert build_assets.build(switches) == tables.load(switches.name)

@@ -88,6 +88,7 @@ def test_it_learns_to_rank():
     assert after["mrr"] == pytest.approx(history.epochs[history.best]["val_mrr"], abs=1e-5)
 
 
+@pytest.mark.slow  # the ranking loss is learnt in every run
 def test_it_learns_scores():
     config = tiny.CONFIG.replace(hidden_dropout_prob=0.01)
     head = kbz.heads.SentenceEmbedding(loss="similarity", highest=5)

@@ -1,10 +1,6 @@
 """The heads of pretraining: against NumPy and Model Garden, from and to Hugging Face's folders, swapped, trained."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import bert_oracle
 import keras
@@ -232,41 +228,6 @@ def test_keras_saving_by_value(tmp_path):
     assert set(one) == {"masked_lm", "next_sentence"}
     for name in one:
         np.testing.assert_array_equal(one[name], other[name])
-
-
-JAX = """
-import sys
-import keras
-import numpy as np
-import keras_bert_zoo as kbz
-assert keras.backend.backend() == "jax"
-head = kbz.heads.Pretraining()
-model = keras.saving.load_model(sys.argv[1])
-given = dict(np.load(sys.argv[2]))
-found = model({name: given[name] for name in model.input})
-np.savez(sys.argv[3], **{name: np.asarray(values) for name, values in found.items()})
-model.compile(keras.optimizers.SGD(1e-2), head.loss(), metrics=head.metrics())
-x, y = {name: given[name] for name in model.input}, {name: given[name] for name in model.output}
-losses = [model.fit(x, y, batch_size=5, verbose=0, shuffle=False).history["loss"][0] for _ in range(3)]
-assert losses[2] < losses[0], losses
-"""
-
-
-def test_the_same_under_jax(tmp_path):
-    pytest.importorskip("jax", reason="JAX comes with the extra [jax]")
-    config = tiny.CONFIG.replace(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
-    model = tiny.bundle(kbz.heads.Pretraining(), config=config).model
-    model.save(tmp_path / "model.keras")
-    features, targets = kbz.heads.Pretraining.split(record())
-    given = {name: values.numpy() for name, values in {**features, **targets}.items()}
-    np.savez(tmp_path / "given.npz", **given)
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    environment["PYTHONPATH"] = str(Path(kbz.__file__).parents[1])
-    files = [str(tmp_path / name) for name in ("model.keras", "given.npz", "found.npz")]
-    subprocess.run([sys.executable, "-c", JAX, *files], check=True, env=environment)
-    found = np.load(tmp_path / "found.npz")
-    for name, logits in model(features).items():
-        np.testing.assert_allclose(found[name], logits, atol=2e-5)
 
 
 def test_fit_on_google_s_records_by_google_s_loss():

@@ -22,7 +22,7 @@ MAX_BYTES = 8 * 2**30  # of one file; BERT-large in float32 is 1.3 GiB
 FRUITLESS = 3  # tries in a row that may end no further than the best one before
 PAUSE = 1.0  # seconds before the second fruitless try, twice that before the third
 TIMEOUT = (15, 60)  # seconds to connect, and to wait for the next bytes
-_PIECE = 2**18  # bytes
+_PIECE = 2**16  # bytes
 _PASSING = (408, 425, 429, 500, 502, 503, 504)  # statuses that another try may not meet
 
 
@@ -137,11 +137,12 @@ def _fetch(session: Any, file: WebFile, partial: Path, meter: Meter | None) -> N
 
 
 def _place(response: Any, there: int) -> tuple[int, int | None]:
-    """Return where the body of an answer begins and how long the whole file is; at its end, nothing is missing."""
+    """Return where the body of an answer begins, -1 where it has no place in the file, and how long the file is."""
     status = response.status_code
     told = response.headers.get("Content-Range", "")
-    if status == 206 and (match := re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", told)):
-        return int(match[1]), None if match[2] == "*" else int(match[2])
+    if status == 206:
+        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", told)
+        return (int(match[1]), None if match[2] == "*" else int(match[2])) if match else (-1, None)
     if status == 416:  # nothing lies there: the file is whole, or it is another, shorter one
         match = re.fullmatch(r"bytes \*/(\d+)", told)
         return (there, there) if match and int(match[1]) == there else (-1, None)

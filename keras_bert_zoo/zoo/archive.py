@@ -55,6 +55,7 @@ def unpack(archive: Path, members: Mapping[str, str], into: Path) -> None:
             for name, names in found.items():
                 if len(names) > 1:
                     raise DownloadError(f"{archive.name} has several members {name!r}: {', '.join(names)}.")
+            for name, names in found.items():
                 path = into / members[name]
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with files[names[0]].open() as source, path.open("wb") as copy:

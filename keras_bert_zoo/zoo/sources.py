@@ -28,7 +28,7 @@ def find(name: str | os.PathLike[str]) -> Preset | None:
     text = os.fspath(name)
     if text in PRESETS:
         return PRESETS[text]
-    if text.startswith(hub.SCHEME) or Path(text).expanduser().exists():
+    if text.startswith(hub.SCHEME) or os.path.exists(os.path.expanduser(text)):
         return None
     return names.find(text)
 
@@ -63,10 +63,10 @@ def fetch(
         raise DownloadError(f"'{text}' is no preset: only presets have checksums that can change.")
     if text.startswith(hub.SCHEME):
         return hub.fetch_hub(text, progress, meter)
-    folder = Path(text).expanduser()
-    if folder.is_dir():
-        return folder
-    if folder.exists():
+    place = os.path.expanduser(text)  # unlike Path's methods, os.path's say no to what can be no file's name
+    if os.path.isdir(place):
+        return Path(place)
+    if os.path.exists(place):
         raise DownloadError(f"{text} is a file; name the folder that holds config.json and the weights.")
     raise DownloadError(_unknown(text))
 

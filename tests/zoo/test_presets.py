@@ -188,6 +188,12 @@ def test_folders_and_names(tmp_path, monkeypatch):
     assert str(fetch("labse")) == "labse"
 
 
+@pytest.mark.parametrize("name", ["", "x" * 5000, "a\0b", "é" * 300])
+def test_what_can_be_no_name_at_all(name):
+    with pytest.raises(DownloadError, match="is not known here"):
+        fetch(name)
+
+
 def test_only_presets_have_checksums_to_accept(tmp_path):
     for name in ("hf://org/x", str(tmp_path), "zzz"):
         with pytest.raises(DownloadError, match="is no preset: only presets have checksums that can change"):

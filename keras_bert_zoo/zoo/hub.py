@@ -58,7 +58,7 @@ def fetch_hub(name: str, progress: Progress | None = None, meter: Meter | None =
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **{**options, "disable": True})
             # Of the two bars of bytes, what came over the wire and what is on the disk, the second counts.
-            self.told = meter if options.get("unit") == "B" and "Downloading" not in str(options.get("desc")) else None
+            self.told = meter if options.get("unit") == "B" and options.get("desc") != "Downloading bytes" else None
             self.done = int(options.get("initial") or 0)
 
         def update(self, n: float | None = 1) -> None:

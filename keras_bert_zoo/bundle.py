@@ -28,7 +28,7 @@ from keras_bert_zoo.training.evaluation import check_labelled, evaluate, scored_
 from keras_bert_zoo.weights import sentence_transformers
 from keras_bert_zoo.weights.formats import Opened, Parts, Weights
 from keras_bert_zoo.weights.transfer import Audit, import_rows
-from keras_bert_zoo.zoo import fetch
+from keras_bert_zoo.zoo import fetch, lowers
 
 if TYPE_CHECKING:
     from keras_bert_zoo.data.tables import Table
@@ -132,13 +132,14 @@ def load(
     """Load a preset, a local folder of any format in `kbz.weights.FORMATS`, or `hf://org/name`.
 
     `format` is the folder's, told by its files unless given; `lower` says whether the tokenizer lower-cases, where
-    the folder does not tell.  Every tensor must fit; exceptions are named by the caller as patterns: `unused` of the
-    file's names, `missing` of ours.  `head` is the head to read where the folder's files name another: Google's
-    weights are called BertForMaskedLM but hold both heads of pretraining.  `encoder_only` leaves the head out.
+    neither the folder nor the preset tells.  Every tensor must fit; exceptions are named by the caller as patterns:
+    `unused` of the file's names, `missing` of ours.  `head` is the head to read where the folder's files name another:
+    Google's weights are called BertForMaskedLM but hold both heads of pretraining.  `encoder_only` leaves the head out.
     `dtype` is a Keras dtype or policy for the layers.
     Raises: DownloadError, ConfigError, VocabularyError, CheckpointError.
     """
     root = fetch(str(source))
+    lower = lowers(source) if lower is None else lower
     folder = sentence_transformers.transformer_folder(root)
     opened = weights.named(format or weights.find(folder)).open_folder(folder)
     config, most = opened.config, opened.config.max_position_embeddings

@@ -112,6 +112,14 @@ class BertConfig:
         """Width of one attention head."""
         return self.hidden_size // self.num_attention_heads
 
+    @property
+    def parameters(self) -> int:
+        """How many weights the encoder has, with its pooler if there is one."""
+        d, f = self.hidden_size, self.intermediate_size
+        tables = (self.vocab_size + self.max_position_embeddings + self.type_vocab_size) * d + 2 * d
+        block = 4 * (d * d + d) + (d * f + f) + (f * d + d) + 2 * 2 * d
+        return tables + self.num_hidden_layers * block + self.pooler * (d * d + d)
+
     def replace(self, **changes: Any) -> BertConfig:
         """Return a copy with some fields changed, checked again."""
         return BertConfig.from_dict({**self.to_dict(), **changes})

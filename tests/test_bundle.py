@@ -245,3 +245,20 @@ def test_a_head_with_a_pooler_on_an_encoder_without_one(tmp_path):
     bare = kbz.load(kbz.save(tiny.bundle(config=config), tmp_path / "bare"))
     with pytest.raises(ConfigError, match="has no pooler"):
         bare.attach(kbz.heads.Classification(["a", "b"]))
+
+
+def test_a_preset_tells_the_casing_where_its_folder_does_not(bundle, copy, monkeypatch):
+    from keras_bert_zoo.zoo import entries
+    from keras_bert_zoo.zoo.presets import PRESETS
+
+    (copy / "zoo.json").unlink()
+    settings = json.loads((copy / "tokenizer_config.json").read_text())
+    del settings["do_lower_case"]
+    (copy / "tokenizer_config.json").write_text(json.dumps(settings))
+    monkeypatch.setattr(entries, "fetch_preset", lambda preset, *more, **options: copy)
+    for casing in ("cased", "uncased"):
+        preset = dataclasses.replace(PRESETS["e5-small"], name="tiny", casing=casing, aliases=("a/tiny",))
+        monkeypatch.setitem(PRESETS, "tiny", preset)
+        assert kbz.load("tiny").tokenizer.settings.lower == (casing == "uncased")
+        assert kbz.load("a/tiny").tokenizer.settings.lower == (casing == "uncased")
+        assert kbz.load("tiny", lower=casing == "cased").tokenizer.settings.lower == (casing == "cased")

@@ -24,7 +24,7 @@ FLOORS = [
     {"cli"},
     {"__init__"},
 ]
-NEIGHBOURS = {("data", "zoo"), ("data", "text"), ("training", "encoder"), ("recipe", "card")}
+NEIGHBOURS = {("data", "zoo"), ("estimate", "zoo"), ("data", "text"), ("training", "encoder"), ("recipe", "card")}
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from keras_bert_zoo.cli.options import json_option, print_json, print_table
+from keras_bert_zoo.cli.showing import bytes_shown
 from keras_bert_zoo.estimate import DEVICES, SIZES, Estimate, Run, estimate, find_config, find_device
 from keras_bert_zoo.estimate.counts import PRECISIONS, TASKS, parameters, step_flops
 from keras_bert_zoo.estimate.devices import GIB
@@ -49,7 +50,7 @@ class Counts(click.ParamType):
 
 
 @click.command()
-@click.option("--preset", required=True, metavar="NAME", help=f"{_SIZES}, a folder, or its config.json.")
+@click.option("--preset", required=True, metavar="NAME", help=f"{_SIZES}, a preset, a folder, or its config.json.")
 @click.option("--tokens", required=True, type=Amount(), help="Real tokens of the whole run: 137e9 or 137G.")
 @click.option("--device", default="a100-80gb", show_default=True, metavar="NAME", help=f"{_KINDS}.")
 @click.option("--devices", default="1", show_default=True, type=Counts(), help="How many: 8 or 8,64,1024.")
@@ -140,7 +141,7 @@ def _show(preset: str, run: Run, found: list[Estimate]) -> None:
         (
             f"{each.devices:,} x {each.device}",
             f"{each.rows:,}",
-            _bytes(each.memory.total) + ("" if each.fits else " (too much)"),
+            bytes_shown(each.memory.total) + ("" if each.fits else " (too much)"),
             f"{each.fitting_rows:,}",
             _time(each.seconds),
             f"{each.communication_seconds / each.seconds:.0%}",
@@ -188,10 +189,6 @@ def _count(value: float) -> str:
         if value >= size:
             return f"{value / size:.4g} {unit}"
     return f"{value:.4g} "
-
-
-def _bytes(value: float) -> str:
-    return f"{value / 2**30:,.1f} GiB" if value >= 2**30 else f"{value / 2**20:,.0f} MiB"
 
 
 def _time(seconds: float) -> str:

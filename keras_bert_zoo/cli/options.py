@@ -96,12 +96,41 @@ def working(what: str) -> Iterator[Callable[[str], None]]:
         yield lambda words: status.update(Text(f"{words} …"))
 
 
+@contextmanager
+def downloading(what: str) -> Iterator[tuple[Callable[[str], None], Callable[[int, int | None], None]]]:
+    """Show a download, on a terminal's standard error alone; the functions handed out are `fetch`'s own two."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TransferSpeedColumn
+
+    console = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=30),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+    )
+    words = (SpinnerColumn(), TextColumn("{task.description}", markup=False))
+    with Progress(*words, console=console, transient=True, disable=not console.is_terminal) as shown:
+        task = shown.add_task(f"{what} …", total=None)
+
+        def say(sentence: str) -> None:
+            shown.columns = words
+            shown.update(task, description=f"{sentence} …")
+
+        def meter(done: int, total: int | None) -> None:
+            shown.columns = columns
+            shown.update(task, completed=done, total=total)
+
+        yield say, meter
+
+
 def fetched(source: str) -> None:
     """Have a source's files on this machine before TensorFlow is imported: an unknown name fails at once."""
     from keras_bert_zoo.zoo import fetch
 
-    with working(f"looking for {source}") as say:
-        fetch(source, progress=say)
+    with downloading(f"looking for {source}") as (say, meter):
+        fetch(source, progress=say, meter=meter)
 
 
 def fit_verbosity(as_json: bool) -> int | str:

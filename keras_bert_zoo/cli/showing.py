@@ -54,3 +54,8 @@ def cell(value: Any) -> str:
     if any(isinstance(each, list) for each in value):
         return " | ".join(map(cell, value))
     return ", ".join(map(cell, value))
+
+
+def bytes_shown(value: float) -> str:
+    """Return a number of bytes in GiB or MiB."""
+    return f"{value / 2**30:,.1f} GiB" if value >= 2**30 else f"{value / 2**20:,.0f} MiB"

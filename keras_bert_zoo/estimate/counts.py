@@ -65,20 +65,12 @@ class Memory:
         return self.weights + self.gradients + self.optimizer + self.activations
 
 
-def encoder_parameters(config: BertConfig) -> int:
-    """Count the weights of the encoder, with its pooler if it has one."""
-    d, f = config.hidden_size, config.intermediate_size
-    tables = (config.vocab_size + config.max_position_embeddings + config.type_vocab_size) * d + 2 * d
-    block = 4 * (d * d + d) + (d * f + f) + (f * d + d) + 2 * 2 * d
-    return tables + config.num_hidden_layers * block + config.pooler * (d * d + d)
-
-
 def parameters(config: BertConfig, task: str) -> int:
     """Count all weights that `task` holds: the encoder and the task's head."""
     d = config.hidden_size
     if task == "pretraining":  # masked words: dense, norm, a bias a piece (the table is the encoder's); next sentence
-        return encoder_parameters(config) + (d * d + d) + 2 * d + config.vocab_size + 2 * d + 2
-    return encoder_parameters(config) + d * LABELS + LABELS
+        return config.parameters + (d * d + d) + 2 * d + config.vocab_size + 2 * d + 2
+    return config.parameters + d * LABELS + LABELS
 
 
 def predictions(length: int) -> int:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from pathlib import Path
 
 from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.errors import ConfigError
+from keras_bert_zoo.zoo import names
 
 
-def _uncased(layers: int, hidden: int, heads: int | None = None) -> BertConfig:
+def _uncased(layers: int, hidden: int) -> BertConfig:
     return BertConfig(
         num_hidden_layers=layers,
         hidden_size=hidden,
-        num_attention_heads=heads or hidden // 64,  # google-research/bert README: "smaller models", heads of 64
+        num_attention_heads=hidden // 64,  # google-research/bert README: "smaller models", heads of 64
         intermediate_size=4 * hidden,
     )
 
@@ -29,28 +29,30 @@ SIZES: dict[str, BertConfig] = {
     # Devlin et al. 2019, section 3
     "bert-base": _uncased(12, 768),
     "bert-large": _uncased(24, 1024),
-    # the presets of `kbz presets list`, as their config.json says
-    "minilm_l6_h384_uncased": _uncased(6, 384, heads=12),
 }
 
 
 def find_config(source: str) -> BertConfig:
-    """Return the config of a name in `SIZES`, of a folder with a Hugging Face `config.json`, or of such a file.
+    """Return the config of a name in `SIZES`, of a preset, of a folder with a Hugging Face `config.json`, or of such a
+    file.
 
-    Raises: ConfigError where it is none of these, or the file cannot be read or makes no BERT.
+    Raises: ConfigError where it is none of these, or the file cannot be read or makes no BERT; DownloadError where
+    several presets go by that name.
     """
     if source in SIZES:
         return SIZES[source]
+    if (preset := names.find(source)) is not None:
+        return preset.config
     path = Path(source).expanduser()
     if path.is_dir():
         path = path / "config.json"
         if not path.is_file():
             raise ConfigError(f"{path} does not exist. Name a folder that holds a config.json.")
     if not path.is_file():
-        close = difflib.get_close_matches(source, SIZES, n=1, cutoff=0.4)
+        close = names.close(source, SIZES)
         raise ConfigError(
-            f"'{source}' is not known here.{f' Did you mean {close[0]}?' if close else ''} Sizes: {', '.join(SIZES)}. "
-            "A folder with a config.json, or that file, works too."
+            f"'{source}' is not known here.{f' Did you mean {close}?' if close else ''} Sizes: {', '.join(SIZES)}. "
+            "A preset (kbz presets list), a folder with a config.json, or that file, works too."
         )
     try:
         values = json.loads(path.read_text(encoding="utf-8"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import re
 import shutil
 import stat
@@ -24,6 +25,9 @@ _TAR_PADDING = 2**20
 
 # What zipfile, tarfile and zlib raise on damaged input.
 _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, NotImplementedError, OSError)
+# What the disk that is written to raises, whatever the archive is like.
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+_ANYWHERE = "**/"
 
 
 class _Member(NamedTuple):
@@ -36,21 +40,36 @@ class _Member(NamedTuple):
 def unpack(archive: Path, members: Mapping[str, str], into: Path) -> None:
     """Copy the named members of a wheel, zip or tar.gz archive to file names inside the folder `into`.
 
+    `**/vocab.txt` is the one file of that name, whatever folder of the archive holds it.
+
     Raises: `DownloadError` when the archive is damaged, lacks one of them, or holds any member (wanted or not)
-    that leaves its folder, is a link or device, appears twice, or makes the whole larger than `MAX_BYTES`.
+    that leaves its folder, is a link or device, appears twice, or makes the whole larger than `MAX_BYTES`;
+    `OSError` when the disk is full or cannot be written.
     """
     try:
         with contextlib.ExitStack() as stack:
             files = _checked(archive, stack.enter_context(_opened(archive)))
-            if missing := [name for name in members if name not in files]:
+            found = {name: _named(files, name) for name in members}
+            if missing := [name for name, names in found.items() if not names]:
                 raise DownloadError(f"{archive.name} has no member {', '.join(map(repr, missing))}.")
-            for name, target in members.items():
-                path = into / target
+            for name, names in found.items():
+                if len(names) > 1:
+                    raise DownloadError(f"{archive.name} has several members {name!r}: {', '.join(names)}.")
+            for name, names in found.items():
+                path = into / members[name]
                 path.parent.mkdir(parents=True, exist_ok=True)
-                with files[name].open() as source, path.open("wb") as copy:
+                with files[names[0]].open() as source, path.open("wb") as copy:
                     shutil.copyfileobj(source, copy, 2**20)
     except _DAMAGED as error:
+        if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+            raise
         raise DownloadError(f"{archive.name} cannot be unpacked: {error}") from error
+
+
+def _named(files: Mapping[str, _Member], name: str) -> list[str]:
+    if not name.startswith(_ANYWHERE):
+        return [name] if name in files else []
+    return [path for path in files if PurePosixPath(path).name == name.removeprefix(_ANYWHERE)]
 
 
 def _checked(archive: Path, members: Iterator[_Member]) -> dict[str, _Member]:

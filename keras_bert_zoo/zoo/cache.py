@@ -12,6 +12,7 @@ from keras_bert_zoo.errors import DownloadError
 from keras_bert_zoo.files import cleared
 
 Progress = Callable[[str], None]  # called with one short sentence at every step of a fetch
+Meter = Callable[[int, int | None], None]  # called with the bytes that came and those of the whole, if that is known
 
 
 def cache_root() -> Path:
@@ -26,27 +27,29 @@ def cache_root() -> Path:
 
 
 def build_once(
-    entry: str, files: Iterable[str], build: Callable[[Path], None], progress: Progress | None = None
+    entry: str,
+    files: Iterable[str],
+    build: Callable[[Path], None],
+    progress: Progress | None = None,
+    *,
+    renew: bool = False,
 ) -> Path:
     """Return the folder `entry` of the cache, made by `build(empty_folder)` unless all its `files` are there already.
+
+    `renew` has it made even so; the old one stays until the new one is whole.
 
     Raises: whatever `build` raises, with nothing left behind; `DownloadError` when the cache cannot be written.
     """
     folder, files = cache_root() / entry, tuple(files)
-    if _missing(folder, files):
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with _only_one(folder, progress):
-                if _missing(folder, files):  # another process may have made it while this one waited
-                    _build(folder, files, build)
-        except OSError as error:
-            raise DownloadError(
-                f"{folder} cannot be prepared: {error}. Make room there, or set KBZ_CACHE to a folder you can write to."
-            ) from error
+    if renew or missing(folder, files):
+        with only_one(folder, progress):
+            if renew or missing(folder, files):  # another process may have made it while this one waited
+                _build(folder, files, build)
     return folder
 
 
-def _missing(folder: Path, files: Iterable[str]) -> list[str]:
+def missing(folder: Path, files: Iterable[str]) -> list[str]:
+    """Return those of the files that a folder lacks."""
     return [name for name in files if not (folder / name).is_file()]
 
 
@@ -57,26 +60,35 @@ def _build(folder: Path, files: tuple[str, ...], build: Callable[[Path], None]) 
     partial.mkdir()
     with cleared(lambda: shutil.rmtree(partial, ignore_errors=True)):
         build(partial)
-        if missing := _missing(partial, files):
-            raise DownloadError(f"{folder.name}: the fetched archive gave no {', '.join(missing)}.")
-        if folder.exists():  # somebody removed files from a finished entry
+        if absent := missing(partial, files):
+            raise DownloadError(f"{folder.name}: the fetched archive gave no {', '.join(absent)}.")
+        if folder.exists():  # it is renewed, or somebody removed files from it
             shutil.rmtree(folder)
         os.replace(partial, folder)
 
 
 @contextmanager
-def _only_one(folder: Path, progress: Progress | None) -> Iterator[None]:
-    """Hold the entry's lock file; the operating system frees it when a process dies."""
+def only_one(entry: Path, progress: Progress | None = None) -> Iterator[None]:
+    """Hold the entry's lock file; the operating system frees it when a process dies.
+
+    Raises: DownloadError where the lock, or anything in the block, meets a disk that is full or cannot be written.
+    """
     import filelock
 
-    lock = filelock.FileLock(folder.with_name(f".{folder.name}.lock"))
     try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        if progress:
-            progress(f"waiting for another process that prepares {folder.name}")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(entry.with_name(f".{entry.name}.lock"))
+        try:
+            lock.acquire(blocking=False)
+        except filelock.Timeout:
+            if progress:
+                progress(f"waiting for another process that prepares {entry.name}")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+    except OSError as error:
+        raise DownloadError(
+            f"{entry} cannot be prepared: {error}. Make room there, or set KBZ_CACHE to a folder you can write to."
+        ) from error

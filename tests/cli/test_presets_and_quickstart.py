@@ -2,35 +2,10 @@
 
 from pathlib import Path
 
-from command_line import json_lines, kbz, refused
+from command_line import json_lines, kbz
 
 import keras_bert_zoo.quickstart
 from keras_bert_zoo.quickstart import SENTENCES, Outcome
-
-
-def test_presets_are_listed():
-    (listed,) = json_lines(kbz("presets", "list", "--json"))
-    assert listed["minilm_l6_h384_uncased"]["parameters"] == 22_713_216
-    assert "minilm_l6_h384_uncased" in kbz("presets", "list").stdout
-    assert "22.7 M" in kbz("presets", "list").stdout
-
-
-def test_a_preset_is_fetched_with_word_of_its_progress(monkeypatch):
-    told = []
-
-    def fetch(name, *, progress):
-        told.append(name)
-        progress("fetching [bold]")  # a file's name is no markup
-        return Path("/cache") / name
-
-    monkeypatch.setattr("keras_bert_zoo.zoo.fetch", fetch)
-    assert kbz("presets", "fetch", "some_preset").stdout == "/cache/some_preset\n"
-    assert json_lines(kbz("presets", "fetch", "other", "--json")) == [{"name": "other", "folder": "/cache/other"}]
-    assert told == ["some_preset", "other"]
-
-
-def test_an_unknown_preset():
-    assert "Did you mean minilm_l6_h384_uncased?" in refused("presets", "fetch", "minilm_l6")
 
 
 def test_what_the_quickstart_prints(monkeypatch):

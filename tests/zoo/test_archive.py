@@ -1,5 +1,6 @@
 """Archives that are damaged or that try to leave their folder."""
 
+import errno
 import gzip
 import io
 import itertools
@@ -170,6 +171,27 @@ def test_a_missing_member_is_named(try_unpack):
         try_unpack("a.tar.gz", make_tar({"model/config.json": b"{}"}))
     with pytest.raises(DownloadError, match="has no member 'model'"):  # a folder is not a file
         try_unpack("a.whl", zip_of(("model/", b"")), {"model": "model"})
+
+
+def test_a_member_of_whatever_folder(try_unpack):
+    found = {"**/config.json": "c", "**/other.py": "o"}
+    assert try_unpack("a.zip", zip_of(*BYTES.items()), found) == {
+        "c": BYTES["model/config.json"],
+        "o": BYTES["other.py"],
+    }
+    with pytest.raises(DownloadError, match=r"a\.zip has no member '\*\*/fig\.json'"):  # a part of a name is no name
+        try_unpack("a.zip", zip_of(*BYTES.items()), {"**/fig.json": "c"})
+    with pytest.raises(DownloadError, match=r"has several members '\*\*/other\.py': other\.py, x/other\.py\."):
+        try_unpack("a.tar.gz", make_tar(BYTES | {"x/other.py": b""}), found)
+
+
+def test_a_full_disk_is_not_the_archives_fault(try_unpack, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(archive.shutil, "copyfileobj", full)
+    with pytest.raises(OSError, match="No space left"):
+        try_unpack("a.zip", zip_of(*BYTES.items()))
 
 
 @pytest.mark.parametrize("filename", ["a.whl", "a.tar.gz"])

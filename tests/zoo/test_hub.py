@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -38,6 +39,7 @@ class Hub:
             "org/pickled": {COMMITS["main"]: {"config.json": b"{}", "pytorch_model.bin": b"pickle"}},
             "org/data": {COMMITS["main"]: {"model.safetensors": b"x"}},
         }
+        self.commits = dict(COMMITS)
         self.private = False
         self.asked = []
         hub = self
@@ -79,7 +81,7 @@ class Hub:
             repository, kind, revision = "/".join(parts[2:4]), parts[4], "/".join(parts[5:])
             if repository not in self.repositories:
                 return 404, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"}, b"{}"
-            commit = COMMITS.get(revision, revision)
+            commit = self.commits.get(revision, revision)
             if commit not in self.repositories[repository]:
                 return 404, {"X-Error-Code": "RevisionNotFound", "X-Error-Message": f"no {revision}"}, b"{}"
             files = self.repositories[repository][commit]
@@ -91,7 +93,7 @@ class Hub:
             return 200, {"Content-Type": "application/json"}, json.dumps(answer).encode()
         if len(parts) > 4 and parts[2] == "resolve":
             repository, revision, name = "/".join(parts[:2]), parts[3], "/".join(parts[4:])
-            commit = COMMITS.get(revision, revision)
+            commit = self.commits.get(revision, revision)
             data = self.repositories[repository][commit][name]
             return 200, {"ETag": f'"{_oid(data)}"', "X-Repo-Commit": commit}, data
         return 404, {}, b"{}"
@@ -125,16 +127,16 @@ except DownloadError as error:
 
 
 @pytest.fixture
-def fetch_hub(hub, tmp_path, monkeypatch):
-    """Run fetch(name) in a fresh process, since huggingface_hub reads its environment when it is imported."""
+def in_a_process(hub, tmp_path, monkeypatch):
+    """Run a script in a fresh process, since huggingface_hub reads its environment when it is imported."""
     for name in [name for name in os.environ if name.startswith(("HF_", "HUGGING"))]:
         monkeypatch.delenv(name)
     settings = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_TELEMETRY": "1"}
-    settings |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+    settings |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "KBZ_CACHE": str(tmp_path / "cache")}
 
-    def run(name: str, **extra: str) -> str:
+    def run(script: str, **extra: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-c", CLIENT.format(path=sys.path, name=name)],
+            [sys.executable, "-c", script],
             env={**os.environ, **settings, **extra},
             capture_output=True,
             text=True,
@@ -145,6 +147,11 @@ def fetch_hub(hub, tmp_path, monkeypatch):
         return done.stdout.rstrip("\n")
 
     return run
+
+
+@pytest.fixture
+def fetch_hub(in_a_process):
+    return lambda name, **extra: in_a_process(CLIENT.format(path=sys.path, name=name), **extra)
 
 
 def contents(folder):
@@ -207,3 +214,109 @@ def test_repositories_that_hold_no_bert_we_can_read(fetch_hub):
     assert fetch_hub("hf://org/data") == (
         "DownloadError hf://org/data has no config.json, so it is not a Hugging Face model folder."
     )
+
+
+# --- presets that are folders of the hub ---
+
+PRESET_CLIENT = """
+import sys
+sys.path[:0] = {path!r}
+from keras_bert_zoo.config import BertConfig
+from keras_bert_zoo.errors import DownloadError
+from keras_bert_zoo.zoo import fetch
+from keras_bert_zoo.zoo.hub import HubFolder
+from keras_bert_zoo.zoo.preset import Preset
+from keras_bert_zoo.zoo.presets import PRESETS
+PRESETS["tiny"] = Preset(
+    "tiny", "", HubFolder("org/bert"), BertConfig(hidden_size={hidden}), {casing!r}, "", "", aliases=("org/bert",)
+)
+metered = []
+try:
+    print(fetch("org/bert", accept_changed={accept}, meter=lambda *bytes: metered.append(bytes)))
+    if {told}:
+        print(metered[-1])
+except DownloadError as error:
+    print("DownloadError", error)
+"""
+
+
+@pytest.fixture
+def fetch_preset(in_a_process):
+    def run(*, hidden=12, casing="cased", accept=False, told=False):
+        return in_a_process(PRESET_CLIENT.format(path=sys.path, hidden=hidden, casing=casing, accept=accept, told=told))
+
+    return run
+
+
+def record(tmp_path):
+    return json.loads((tmp_path / "cache/checksums/tiny.json").read_text())
+
+
+def test_a_preset_of_the_hub_is_recorded_and_then_needs_no_network(hub, fetch_preset, tmp_path):
+    folder, metered = fetch_preset(told=True).split("\n")
+    assert contents(folder) == FILES
+    done, total = json.loads(metered.translate(str.maketrans("()", "[]")))
+    assert sum(map(len, set(FILES.values()))) <= done == total <= sum(map(len, FILES.values()))  # equal files come once
+    found = record(tmp_path)
+    assert found["sha256"] == {name: hashlib.sha256(data).hexdigest() for name, data in FILES.items()}
+    assert found["sizes"] == {name: len(data) for name, data in FILES.items()}
+    assert (found["source"], found["revision"], found["folder"]) == ("hf://org/bert", COMMITS["main"], folder)
+    hub.close()
+    assert fetch_preset() == folder
+
+
+def test_a_preset_stays_at_the_commit_that_was_recorded(hub, fetch_preset, tmp_path):
+    folder = fetch_preset()
+    hub.repositories["org/bert"]["d" * 40] = {**FILES, "vocab.txt": b"new\n"}
+    hub.commits["main"] = "d" * 40
+    assert fetch_preset() == folder
+    shutil.rmtree(tmp_path / "hf")
+    assert contents(fetch_preset()) == FILES
+    other = fetch_preset(accept=True)
+    assert contents(other) == {**FILES, "vocab.txt": b"new\n"}
+    assert record(tmp_path)["revision"] == "d" * 40
+    assert fetch_preset() == other
+
+
+def test_a_preset_whose_commit_is_gone_or_holds_other_bytes(hub, fetch_preset, tmp_path):
+    fetch_preset()
+    shutil.rmtree(tmp_path / "hf")
+    commits = hub.repositories["org/bert"]
+    commits[COMMITS["main"]] = {**commits[COMMITS["main"]], "model.safetensors": b"evil"}
+    want, got = (hashlib.sha256(data).hexdigest() for data in (FILES["model.safetensors"], b"evil"))
+    assert fetch_preset() == (
+        "DownloadError hf://org/bert is not what was fetched first. model.safetensors: the sha256 is"
+        f" {got}, recorded was {want}. If the change is expected: kbz presets fetch tiny --accept-changed."
+    )
+    shutil.rmtree(tmp_path / "hf")
+    del commits[COMMITS["main"]]["model.safetensors"]
+    commits[COMMITS["main"]]["other.safetensors"] = b"new"
+    assert f"model.safetensors: the sha256 is none, it is gone, recorded was {want}." in fetch_preset()
+    shutil.rmtree(tmp_path / "hf")
+    del commits[COMMITS["main"]]
+    message = fetch_preset()
+    assert message.startswith(f"DownloadError hf://org/bert@{COMMITS['main']} could not be fetched from the hub (")
+    assert message.endswith(
+        "That revision was recorded at the first download; if the hub has it no more, kbz presets fetch tiny"
+        " --accept-changed takes the one it has now."
+    )
+    assert "\n" not in message
+
+
+def test_a_preset_of_another_model(hub, fetch_preset, tmp_path):
+    files = hub.repositories["org/bert"][COMMITS["main"]]
+    files["tokenizer_config.json"] = b'{"do_lower_case": false}'
+    assert fetch_preset(hidden=24) == (
+        "DownloadError tiny: what came is another model: hidden_size is 12, expected 24. To use it as it is:"
+        " hf://org/bert."
+    )
+    assert "another model: do_lower_case is False, expected True. " in fetch_preset(casing="uncased")
+    assert not (tmp_path / "cache/checksums/tiny.json").exists()
+    assert fetch_preset().endswith(COMMITS["main"])
+
+
+def test_a_preset_without_a_hub(hub, fetch_preset):
+    hub.close()
+    message = fetch_preset()
+    assert message.startswith("DownloadError hf://org/bert@main could not be fetched from the hub (")
+    assert "recorded" not in message

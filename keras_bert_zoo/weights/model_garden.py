@@ -251,4 +251,6 @@ def _write(tensors: Mapping[str, np.ndarray], layers: int, prefix: Path) -> None
         model.classification_heads = tf.Module()
         setattr(model.classification_heads, "0", root.next_sentence)
         items["next_sentence.pooler_dense"] = root.next_sentence.dense
-    tf.train.Checkpoint(**items, model=model if len(items) > 1 else encoder).write(str(prefix))
+    checkpoint = tf.train.Checkpoint(**items, model=model if len(items) > 1 else encoder)
+    _ = checkpoint.save_counter  # made when it is asked for; `save` writes one, and what restores wants to find it
+    checkpoint.write(str(prefix))

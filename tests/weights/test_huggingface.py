@@ -81,7 +81,8 @@ def check_outputs(encoder, expected, bound=1e-5):
 
 
 def test_the_table_of_formats():
-    assert weights.FORMATS == {"huggingface": "keras_bert_zoo.weights.huggingface"}
+    assert weights.FORMATS["huggingface"] == "keras_bert_zoo.weights.huggingface"
+    assert all(module == f"keras_bert_zoo.weights.{name}" for name, module in weights.FORMATS.items())
 
 
 # Reading

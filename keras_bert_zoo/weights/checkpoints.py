@@ -126,11 +126,12 @@ def write_rest(parts: Parts, config: BertConfig, folder: Path) -> None:
 
 @contextmanager
 def written(prefix: Path) -> Iterator[None]:
-    """Raises: CheckpointError where TensorFlow cannot write a checkpoint within the block, as on a full disk."""
+    """Write a checkpoint within the block, in main memory.  Raises: CheckpointError where it fails: the disk is full."""
     import tensorflow as tf
 
     try:
-        yield
+        with tf.device("CPU"):
+            yield
     except tf.errors.OpError as cause:
         raise CheckpointError(f"{prefix} cannot be written: {cause.message}. Is the disk full?") from cause
 

@@ -102,7 +102,7 @@ def open_folder(folder: Path) -> Opened:
     file, values, where = checkpoints.open_checkpoint(folder, "model_garden")
     config = BertConfig.from_google(_plain(values, where), where)
     layers = config.num_hidden_layers
-    rows: list[AnyRow] = [*_rows(config.num_attention_heads)]
+    rows: list[AnyRow] = [*encoder_rows(config.num_attention_heads)]
     paths = [row.theirs.replace("{i}", str(i)) for row in rows for i in range(layers if "{i}" in row.theirs else 1)]
     paths += [f"{dense}/{name}" for dense in (_POOLER, _HEAD_POOLER, _HEAD_LOGITS) for name in ("kernel", "bias")]
     paths += [f"{_MASKED_LM}/{name}" for name in ("dense/kernel", "dense/bias", "layer_norm/gamma", "layer_norm/beta")]
@@ -140,10 +140,10 @@ def write_folder(parts: Parts, folder: Path, *, allow: Sequence[str] = ()) -> Au
     told = parts.config.replace(pooler=pooler)
     config, changes = expressed(told, known, format="model_garden", allow=allow)
     head_rows = parts.head.rows("model_garden") if parts.head else []
-    rows: list[AnyRow] = [*_rows(config.num_attention_heads), *_dense("pooler", _POOLER), *head_rows]
+    rows: list[AnyRow] = [*encoder_rows(config.num_attention_heads), *_dense("pooler", _POOLER), *head_rows]
     if any(isinstance(row, Row) and row.theirs.startswith(_HEAD_LOGITS) for row in head_rows):
         rows += _dense("pooler", _HEAD_POOLER)  # the head's own, beside the encoder's
-    tensors = export_rows(parts.all, rows)
+    tensors = exportencoder_rows(parts.all, rows)
     prefix = folder / checkpoints.PREFIX
     checkpoints.write_rest(parts, config, folder)
     with checkpoints.written(prefix):
@@ -151,7 +151,7 @@ def write_folder(parts: Parts, folder: Path, *, allow: Sequence[str] = ()) -> Au
     return export_audit(parts.all, rows, str(prefix), config_changes=changes)
 
 
-def _rows(heads: int) -> list[Row]:
+def encoder_rows(heads: int) -> list[Row]:
     """Return where an encoder's weights are, its pooler apart.  Source: bert_encoder.py, transformer_encoder_block.py.
 
     A projection to or from the heads has an axis for them: [D,heads,size] or [heads,size,D], its bias [heads,size].

@@ -119,6 +119,6 @@ def _head(checkpoint: Checkpoint) -> tuple[str, Mapping[str, Any]] | None:
     if len(found) != 1:
         return None
     if found == ["classification"]:
-        labels = [f"LABEL_{i}" for i in range(checkpoint.shape("output_bias")[0])]
+        labels = [f"LABEL_{i}" for i in range(sum(checkpoint.shape("output_bias")))]
         return ("classification", {"labels": labels}) if len(labels) > 1 else ("regression", {})
     return found[0], {}

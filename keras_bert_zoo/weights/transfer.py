@@ -94,7 +94,7 @@ def import_rows(
     is loaded and warned about.
 
     Raises: CheckpointError listing all that is missing, unused or misshapen, each wrong constant, and each pattern
-    that names nothing.
+    that names nothing.  Only a wrong checksum, which shows when a tensor is read, is raised midway.
     """
     audit, pairs = compare(model, reader, rows)
     sources = {pair.ours: f"'{pair.theirs}' (for {pair.ours})" for pair in pairs}

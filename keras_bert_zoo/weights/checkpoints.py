@@ -43,7 +43,7 @@ class Checkpoint:
 
         self.where = str(prefix)
         self._damage = (tf.errors.OpError, IndexError)
-        if set("*?[\\") & set(self.where):
+        if set("*?[\\") & set(prefix.as_posix()):
             raise CheckpointError(f"{prefix}: TensorFlow takes *, ?, [ and \\ in a path for a pattern. Rename it.")
         try:
             self._reader = tf.train.load_checkpoint(self.where)
@@ -126,7 +126,7 @@ def write_rest(parts: Parts, config: BertConfig, folder: Path) -> None:
 
 @contextmanager
 def written(prefix: Path) -> Iterator[None]:
-    """Write a checkpoint within the block, in main memory.  Raises: CheckpointError where it fails: the disk is full."""
+    """Write a checkpoint within the block, from main memory.  Raises: CheckpointError where TensorFlow cannot."""
     import tensorflow as tf
 
     try:

@@ -143,7 +143,7 @@ def write_folder(parts: Parts, folder: Path, *, allow: Sequence[str] = ()) -> Au
     rows: list[AnyRow] = [*encoder_rows(config.num_attention_heads), *_dense("pooler", _POOLER), *head_rows]
     if any(isinstance(row, Row) and row.theirs.startswith(_HEAD_LOGITS) for row in head_rows):
         rows += _dense("pooler", _HEAD_POOLER)  # the head's own, beside the encoder's
-    tensors = exportencoder_rows(parts.all, rows)
+    tensors = export_rows(parts.all, rows)
     prefix = folder / checkpoints.PREFIX
     checkpoints.write_rest(parts, config, folder)
     with checkpoints.written(prefix):

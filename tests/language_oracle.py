@@ -32,16 +32,16 @@ def tensors(architecture, seed=5):
     return {**{f"bert.{name}": value for name, value in encoder.items()}, **own}
 
 
-def logits(values, features, positions):
+def logits(values, features, positions, config=bert_oracle.CONFIG):
     """Return what a class of transformers computes: masked_lm [B,M,V] and, where it has them, next_sentence [B,2]."""
     w = {name: value.astype(np.float64) for name, value in values.items()}
     bert = {name.removeprefix("bert."): value for name, value in values.items() if name.startswith("bert.")}
-    found = bert_oracle.bert(bert_oracle.CONFIG, bert, features)
+    found = bert_oracle.bert(config, bert, features)
     answer = {}
     if "cls.predictions.bias" in w:
         x = np.take_along_axis(found["sequence_output"], positions[..., None], axis=1)  # [B,M,D]
         x = x @ w["cls.predictions.transform.dense.weight"].T + w["cls.predictions.transform.dense.bias"]
-        x = bert_oracle.ACTIVATIONS["gelu"](x)
+        x = bert_oracle.ACTIVATIONS[config["hidden_act"]](x)
         x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-12)
         x = x * w["cls.predictions.transform.LayerNorm.weight"] + w["cls.predictions.transform.LayerNorm.bias"]
         answer["masked_lm"] = x @ w["bert.embeddings.word_embeddings.weight"].T + w["cls.predictions.bias"]

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
-from keras_bert_zoo.heads.head import Head, Where, check_labels, label_index
+from keras_bert_zoo.heads.head import SENTENCE_PLACES, Head, Where, check_labels, label_index
 from keras_bert_zoo.training.metrics import F1, MacroF1, MatthewsCorrelation
 
 
@@ -22,6 +22,7 @@ class Classification(Head):
     name: ClassVar[str] = "classification"
     problem_type: ClassVar[str] = "single_label_classification"
     monitor: ClassVar[str] = "accuracy"
+    places = SENTENCE_PLACES
 
     def __init__(
         self, labels: Sequence[str], *, pair: bool = False, dropout: float = 0.1, new_pooler: bool = False

@@ -25,6 +25,17 @@ if TYPE_CHECKING:
 
 # Where row `i` of the data stands, for an error: "train.tsv, line 7".
 Where = Callable[[int], str]
+# Where a dense layer on the pooled vector lives.  Source: google-research/bert run_classifier.py create_model.
+SENTENCE_PLACES: Mapping[str, Sequence[AnyRow]] = {
+    "huggingface": (
+        Row("head_logits/kernel", "classifier.weight", TRANSPOSE),
+        Row("head_logits/bias", "classifier.bias"),
+    ),
+    "tf1": (
+        Row("head_logits/kernel", "output_weights", TRANSPOSE),
+        Row("head_logits/bias", "output_bias"),
+    ),
+}
 # Columns of strings [B] and the targets -> what the model takes, and the targets as its loss takes them.
 Packer = Callable[..., tuple[dict[str, Any], Any]]
 
@@ -54,12 +65,7 @@ class Head(ABC):
     # Whether its weights mean the same under every model: a bundle that has them keeps them when it is attached.
     lasting: ClassVar[bool] = False
     # A weight format -> where its own weights live there; a format that is not named has no place for them.
-    places: ClassVar[Mapping[str, Sequence[AnyRow]]] = {
-        "huggingface": (
-            Row("head_logits/kernel", "classifier.weight", TRANSPOSE),
-            Row("head_logits/bias", "classifier.bias"),
-        ),
-    }
+    places: ClassVar[Mapping[str, Sequence[AnyRow]]] = {"huggingface": SENTENCE_PLACES["huggingface"]}
 
     def __init__(self, outputs: int, *, pair: bool = False, dropout: float = 0.1, new_pooler: bool = False) -> None:
         check_dropout(type(self).__name__, dropout)

@@ -26,16 +26,50 @@ _NEXT_SENTENCE: tuple[AnyRow, ...] = (
     Row("head_logits/kernel", "cls.seq_relationship.weight", TRANSPOSE),
     Row("head_logits/bias", "cls.seq_relationship.bias"),
 )
-# Google's own weights are kept under transformers' class of one of the heads with the other one beside it.
+# Source: google-research/bert run_pretraining.py get_masked_lm_output, get_next_sentence_output.
+_TF1_MASKED_LM: tuple[AnyRow, ...] = (
+    Row("head_transform/dense/kernel", "cls/predictions/transform/dense/kernel"),
+    Row("head_transform/dense/bias", "cls/predictions/transform/dense/bias"),
+    Row("head_transform/norm/gamma", "cls/predictions/transform/LayerNorm/gamma"),
+    Row("head_transform/norm/beta", "cls/predictions/transform/LayerNorm/beta"),
+    Row("head_masked_lm/bias", "cls/predictions/output_bias"),
+)
+_TF1_NEXT_SENTENCE: tuple[AnyRow, ...] = (
+    Row("head_logits/kernel", "cls/seq_relationship/output_weights", TRANSPOSE),
+    Row("head_logits/bias", "cls/seq_relationship/output_bias"),
+)
+# Source: tf-models-official, nlp/modeling: layers/masked_lm.py and cls_head.py, models/bert_pretrainer.py.
+_GARDEN_MASKED_LM: tuple[AnyRow, ...] = (
+    Row("head_transform/dense/kernel", "masked_lm/dense/kernel"),
+    Row("head_transform/dense/bias", "masked_lm/dense/bias"),
+    Row("head_transform/norm/gamma", "masked_lm/layer_norm/gamma"),
+    Row("head_transform/norm/beta", "masked_lm/layer_norm/beta"),
+    Row("head_masked_lm/bias", "masked_lm/bias"),
+)
+_GARDEN_NEXT_SENTENCE: tuple[AnyRow, ...] = (
+    Row("head_logits/kernel", "next_sentence/out_proj/kernel"),
+    Row("head_logits/bias", "next_sentence/out_proj/bias"),
+)
+# A weight format -> where it keeps the two heads.
+_BOTH = {
+    "huggingface": (_MASKED_LM, _NEXT_SENTENCE),
+    "tf1": (_TF1_MASKED_LM, _TF1_NEXT_SENTENCE),
+    "model_garden": (_GARDEN_MASKED_LM, _GARDEN_NEXT_SENTENCE),
+}
+
+
+def _beside(own: tuple[AnyRow, ...], other: tuple[AnyRow, ...]) -> tuple[AnyRow, ...]:
+    return (*own, *(Spare(row.theirs) for row in other))
+
+
+# Weights of one of the heads are often kept with the other one beside it: Google's own always are.
 MASKED_LM_PLACES: Mapping[str, Sequence[AnyRow]] = {
-    "huggingface": (*_MASKED_LM, *(Spare(row.theirs) for row in _NEXT_SENTENCE)),
+    format: _beside(masked_lm, next_sentence) for format, (masked_lm, next_sentence) in _BOTH.items()
 }
 NEXT_SENTENCE_PLACES: Mapping[str, Sequence[AnyRow]] = {
-    "huggingface": (*_NEXT_SENTENCE, *(Spare(row.theirs) for row in _MASKED_LM)),
+    format: _beside(next_sentence, masked_lm) for format, (masked_lm, next_sentence) in _BOTH.items()
 }
-PRETRAINING_PLACES: Mapping[str, Sequence[AnyRow]] = {
-    "huggingface": (*_MASKED_LM, *_NEXT_SENTENCE),
-}
+PRETRAINING_PLACES: Mapping[str, Sequence[AnyRow]] = {format: (*both[0], *both[1]) for format, both in _BOTH.items()}
 # A second text follows the first, or does not: Google's and Hugging Face's order.
 NEXT_SENTENCE_LABELS = ("is_next", "not_next")
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_bert_zoo.errors import ConfigError
-from keras_bert_zoo.heads.head import Head, Where, check_labels, label_index
+from keras_bert_zoo.heads.head import SENTENCE_PLACES, Head, Where, check_labels, label_index
 from keras_bert_zoo.training.metrics import LabelF1
 
 
@@ -25,6 +25,7 @@ class MultiLabel(Head):
     name: ClassVar[str] = "multi_label"
     problem_type: ClassVar[str] = "multi_label_classification"
     monitor: ClassVar[str] = "f1_micro"
+    places = SENTENCE_PLACES
 
     def __init__(
         self,

@@ -49,6 +49,10 @@ class QuestionAnswering(Head):
             Row("head_logits/kernel", "qa_outputs.weight", TRANSPOSE),
             Row("head_logits/bias", "qa_outputs.bias"),
         ),
+        "tf1": (
+            Row("head_logits/kernel", "cls/squad/output_weights", TRANSPOSE),
+            Row("head_logits/bias", "cls/squad/output_bias"),
+        ),
     }
 
     def __init__(

@@ -146,13 +146,17 @@ class Tokenizer:
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        write_vocabulary(self.vocabulary, folder / "vocab.txt")
+        self.save_vocabulary(folder / "vocab.txt")
         ours: dict[str, Any] = {}
         if self.rules != "original":
             ours["rules"] = self.rules
         if self.settings.word_limit != _WORD_LIMITS[self.rules]:
             ours["word_limit"] = self.settings.word_limit
         write_settings(self.settings, self._ids, folder, ours=ours)
+
+    def save_vocabulary(self, path: str | os.PathLike[str]) -> None:
+        """Writes the tokens alone, one a line.  Raises VocabularyError if a token cannot be written on a line."""
+        write_vocabulary(self.vocabulary, path)
 
     @property
     def vocab_size(self) -> int:

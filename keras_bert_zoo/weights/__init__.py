@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from keras_bert_zoo.weights.formats import Format
 
 # The name of a format -> its module (see formats.Format), imported when it is asked for.
-FORMATS = {"huggingface": "keras_bert_zoo.weights.huggingface"}
+FORMATS = {
+    "huggingface": "keras_bert_zoo.weights.huggingface",
+    "tf1": "keras_bert_zoo.weights.tf1",
+    "model_garden": "keras_bert_zoo.weights.model_garden",
+}
 
 __all__ = ["FORMATS", "find", "named"]
 

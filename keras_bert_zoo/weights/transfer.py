@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
@@ -89,10 +90,11 @@ def import_rows(
     """Give every weight of the model its tensor from the file, or change nothing at all.
 
     `unused` and `missing` are patterns (`cls.*`, `head_*`) of tensors that may be left over and of weights that may
-    keep the value they have.  Weights are cast to the dtype the model stores.
+    keep the value they have.  Weights are cast to the dtype the model stores; a tensor with NaN or an infinite number
+    is loaded and warned about.
 
     Raises: CheckpointError listing all that is missing, unused or misshapen, each wrong constant, and each pattern
-    that names nothing.
+    that names nothing.  Only a wrong checksum, which shows when a tensor is read, is raised midway.
     """
     audit, pairs = compare(model, reader, rows)
     sources = {pair.ours: f"'{pair.theirs}' (for {pair.ours})" for pair in pairs}
@@ -102,14 +104,20 @@ def import_rows(
         *_refused("unused", audit.unused, [*unused, *_spare(rows, audit.unused)], lambda name: f"'{name}'"),
     ]
     if problems:
-        hint = " Build it from the config.json in that folder."
+        hint = " Build it from the config in that folder."
         if audit.missing or audit.unused:
             hint += " What may be left out is named with missing= and unused=."
         raise CheckpointError(f"{reader.where}: {'; '.join(problems)}.{hint}")
     variables = variables_by_path(model)
+    broken = []
     for pair in pairs:
         if pair.ours not in audit.missing:
-            variables[pair.ours].assign(pair.op.ours(reader.read(pair.theirs)).astype(variables[pair.ours].dtype))
+            value = reader.read(pair.theirs)
+            broken += [] if np.isfinite(value).all() else [pair.theirs]
+            variables[pair.ours].assign(pair.op.ours(value).astype(variables[pair.ours].dtype))
+    if broken:
+        told = f"{reader.where}: not every number is finite (NaN or infinite) in {_quoted(broken)}."
+        warnings.warn(f"{told} The model's answers cannot be trusted: fetch the file again.", stacklevel=2)
     return audit
 
 
@@ -167,9 +175,12 @@ def export_rows(model: keras.Model, rows: Sequence[AnyRow]) -> dict[str, np.ndar
     }
 
 
-def export_audit(model: keras.Model, rows: Sequence[AnyRow], where: str) -> Audit:
+def export_audit(
+    model: keras.Model, rows: Sequence[AnyRow], where: str, *, config_changes: tuple[str, ...] = ()
+) -> Audit:
     """Return the audit of a model that was written whole with these rows."""
-    return Audit(where, matched=tuple((pair.ours, pair.theirs) for pair in expand(rows, variables_by_path(model))))
+    matched = tuple((pair.ours, pair.theirs) for pair in expand(rows, variables_by_path(model)))
+    return Audit(where, matched=matched, config_changes=config_changes)
 
 
 def variables_by_path(model: keras.Model) -> dict[str, keras.Variable]:

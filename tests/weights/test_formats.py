@@ -2,10 +2,12 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import tiny
 
 import keras_bert_zoo as kbz
+from keras_bert_zoo import bundle as bundles
 from keras_bert_zoo import weights
 from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.errors import CheckpointError, ConfigError
@@ -63,3 +65,23 @@ def test_weights_of_a_task_model_and_the_rest_of_its_encoder():
     assert len(paths) == len(set(paths))
     assert set(paths) == {weight.path for part in (encoder, model) for weight in part.weights}
     assert {"pooler/kernel", "head_logits/kernel"} <= set(paths)
+
+
+@pytest.mark.parametrize("head", [None, "masked_lm", "next_sentence", "pretraining"])
+def test_from_format_to_format_and_back_to_the_bit(tmp_path, head):
+    made = kbz.heads.make(head, {}) if head else None
+    bundle = first = tiny.bundle(made, config=tiny.CONFIG.replace(hidden_act="gelu_tanh"))
+    # Hugging Face's class of masked words has no pooler, Model Garden's encoder always has one
+    third = "tf1" if head == "masked_lm" else "huggingface"
+    for i, format in enumerate(["tf1", "model_garden", third, "model_garden", "tf1"]):
+        folder = tmp_path / f"{i}"
+        folder.mkdir()
+        bundles.write(bundle, folder, format=format)
+        assert weights.find(folder) == format
+        bundle = kbz.load(folder)
+    assert (bundle.head and bundle.head.name) == head
+    assert bundle.config == first.config
+    last, before = (Weights(it.encoder, it.model).weights for it in (bundle, first))
+    for ours, theirs in zip(last, before, strict=True):
+        assert ours.path == theirs.path
+        np.testing.assert_array_equal(ours.value, theirs.value)

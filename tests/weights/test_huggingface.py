@@ -81,7 +81,8 @@ def check_outputs(encoder, expected, bound=1e-5):
 
 
 def test_the_table_of_formats():
-    assert weights.FORMATS == {"huggingface": "keras_bert_zoo.weights.huggingface"}
+    assert weights.FORMATS["huggingface"] == "keras_bert_zoo.weights.huggingface"
+    assert all(module == f"keras_bert_zoo.weights.{name}" for name, module in weights.FORMATS.items())
 
 
 # Reading
@@ -208,7 +209,7 @@ def test_all_that_does_not_fit_is_said_at_once_and_nothing_changes(tmp_path, enc
         " bfloat16;"
         " 'embeddings.position_ids' does not hold the constant that it is in every such file;"
         " missing: 'pooler.dense.bias' (for pooler/bias); unused: 'cls.seq.weight', 'encoder.layer.3.stray'."
-        " Build it from the config.json in that folder. What may be left out is named with missing= and unused=."
+        " Build it from the config in that folder. What may be left out is named with missing= and unused=."
     )
     assert is_untouched(encoder)
 
@@ -219,7 +220,7 @@ def test_a_wrong_vocabulary_size(tmp_path):
         import_weights(build_encoder(CONFIG.replace(vocab_size=98)), folder)
     assert str(caught.value) == (
         f"{folder / 'model.safetensors'}: 'embeddings.word_embeddings.weight' is [99, 12], the encoder needs [98, 12]."
-        " Build it from the config.json in that folder."
+        " Build it from the config in that folder."
     )
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from keras_bert_zoo.weights.model_garden import encoder_rows
 from keras_bert_zoo.weights.rows import IDENTITY, TRANSPOSE, Constant, Pair, Row, expand
 
 
@@ -16,6 +17,24 @@ def test_an_op_undoes_itself(op):
 
 def test_a_shape_costs_no_memory():
     assert TRANSPOSE.their_shape((10**9, 10**9, 7)) == (7, 10**9, 10**9)
+
+
+@pytest.mark.parametrize("row", encoder_rows(heads=3), ids=lambda row: row.ours)
+def test_an_op_with_an_axis_for_heads_undoes_itself(row):
+    shape = (12, 6) if "/kernel" in row.ours else (12,)  # a layer from 6 or to 12, in 3 heads
+    x = np.arange(np.prod(shape)).reshape(shape)
+    y = row.op.theirs(x)
+    np.testing.assert_array_equal(row.op.ours(y), x)
+    np.testing.assert_array_equal(row.op.theirs(row.op.ours(y)), y)
+    assert row.op.their_shape(shape) == y.shape
+    want = {"into heads": (12, 3, 2), "out of heads": (3, 4, 6), "by head": (3, 4), "identity": shape}
+    assert y.shape == want[row.op.name]
+
+
+def test_an_axis_for_heads_costs_no_memory():
+    big = {row.op.name: row.op for row in encoder_rows(heads=4)}
+    assert big["into heads"].their_shape((10**9, 8 * 10**8)) == (10**9, 4, 2 * 10**8)
+    assert big["out of heads"].their_shape((8 * 10**8, 10**9)) == (4, 2 * 10**8, 10**9)
 
 
 def test_a_row_stands_for_every_layer_of_the_model():

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
-from keras_bert_zoo.heads.head import Head, Where, check_labels, label_index
+from keras_bert_zoo.heads.head import KERAS_HUB_CLASSIFIER, Head, Where, check_labels, label_index
 from keras_bert_zoo.training.metrics import F1, MacroF1, MatthewsCorrelation
+from keras_bert_zoo.weights.rows import AnyRow
 
 
 class Classification(Head):
@@ -22,6 +23,7 @@ class Classification(Head):
     name: ClassVar[str] = "classification"
     problem_type: ClassVar[str] = "single_label_classification"
     monitor: ClassVar[str] = "accuracy"
+    places: ClassVar[Mapping[str, Sequence[AnyRow]]] = {**Head.places, **KERAS_HUB_CLASSIFIER}
 
     def __init__(
         self, labels: Sequence[str], *, pair: bool = False, dropout: float = 0.1, new_pooler: bool = False

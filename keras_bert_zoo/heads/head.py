@@ -29,6 +29,15 @@ Where = Callable[[int], str]
 Packer = Callable[..., tuple[dict[str, Any], Any]]
 
 
+# One dense layer on the pooled vector, in a text classifier of KerasHub (its models/bert/bert_text_classifier.py).
+KERAS_HUB_CLASSIFIER: Mapping[str, Sequence[AnyRow]] = {
+    "keras_hub": (
+        Row("head_logits/kernel", "task/layers/dense/vars/0"),
+        Row("head_logits/bias", "task/layers/dense/vars/1"),
+    ),
+}
+
+
 class Head(ABC):
     """One task: how texts become features, what sits on the encoder, how logits become an answer.
 
@@ -233,6 +242,10 @@ class Head(ABC):
         if format not in self.places:
             raise ConfigError(f"The weight format '{format}' has no place for the head '{self.name}'.")
         return self.places[format]
+
+    def transform(self, config: BertConfig) -> dict[str, Any]:
+        """Return how its layer before the logits computes, as fields of a config; most heads have no such layer."""
+        return {}
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make the same head again."""

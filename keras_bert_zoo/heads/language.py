@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_bert_zoo.config import ACTIVATIONS
 from keras_bert_zoo.errors import ConfigError, DataError
 from keras_bert_zoo.heads.head import Where
 from keras_bert_zoo.weights.rows import TRANSPOSE, AnyRow, Row, Spare, Tied
@@ -26,9 +27,18 @@ _NEXT_SENTENCE: tuple[AnyRow, ...] = (
     Row("head_logits/kernel", "cls.seq_relationship.weight", TRANSPOSE),
     Row("head_logits/bias", "cls.seq_relationship.bias"),
 )
+# Source: keras_hub, layers/modeling/masked_lm_head.py; the decoder is the backbone's own table.
+_MASKED_LM_IN_KERAS_HUB: tuple[AnyRow, ...] = (
+    Row("head_transform/dense/kernel", "task/layers/masked_lm_head/_intermediate_dense/vars/0"),
+    Row("head_transform/dense/bias", "task/layers/masked_lm_head/_intermediate_dense/vars/1"),
+    Row("head_transform/norm/gamma", "task/layers/masked_lm_head/_intermediate_layer_norm/vars/0"),
+    Row("head_transform/norm/beta", "task/layers/masked_lm_head/_intermediate_layer_norm/vars/1"),
+    Row("head_masked_lm/bias", "task/layers/masked_lm_head/vars/0"),
+)
 # Google's own weights are kept under transformers' class of one of the heads with the other one beside it.
 MASKED_LM_PLACES: Mapping[str, Sequence[AnyRow]] = {
     "huggingface": (*_MASKED_LM, *(Spare(row.theirs) for row in _NEXT_SENTENCE)),
+    "keras_hub": _MASKED_LM_IN_KERAS_HUB,
 }
 NEXT_SENTENCE_PLACES: Mapping[str, Sequence[AnyRow]] = {
     "huggingface": (*_NEXT_SENTENCE, *(Spare(row.theirs) for row in _MASKED_LM)),
@@ -57,6 +67,15 @@ def check_masking(head: str, top_k: int, mask_share: float, max_predictions: int
         raise ConfigError(f"{head}: mask_share is {mask_share}, it must lie between 0 and 1.")
     if max_predictions is not None and max_predictions < 1:
         raise ConfigError(f"{head}: max_predictions is {max_predictions}, it must be at least 1.")
+
+
+def check_transform(head: str, hidden_act: str | None, layer_norm_eps: float | None) -> None:
+    """Raises: ConfigError on what is neither None nor a value that an encoder's config may have."""
+    if hidden_act is not None and hidden_act not in ACTIVATIONS:
+        raise ConfigError(f"{head}: hidden_act is {hidden_act!r}, it must be one of {', '.join(ACTIVATIONS)}.")
+    number = isinstance(layer_norm_eps, (int, float)) and not isinstance(layer_norm_eps, bool)
+    if layer_norm_eps is not None and not (number and layer_norm_eps > 0):
+        raise ConfigError(f"{head}: layer_norm_eps is {layer_norm_eps!r}, it must be a number above 0.")
 
 
 def masked_packer(head: Any, pack: Any, tokenizer: Any, length: int) -> Any:

@@ -9,8 +9,9 @@ import keras
 import numpy as np
 
 from keras_bert_zoo.errors import ConfigError
-from keras_bert_zoo.heads.head import Head, Where, check_labels, label_index
+from keras_bert_zoo.heads.head import KERAS_HUB_CLASSIFIER, Head, Where, check_labels, label_index
 from keras_bert_zoo.training.metrics import LabelF1
+from keras_bert_zoo.weights.rows import AnyRow
 
 
 class MultiLabel(Head):
@@ -25,6 +26,7 @@ class MultiLabel(Head):
     name: ClassVar[str] = "multi_label"
     problem_type: ClassVar[str] = "multi_label_classification"
     monitor: ClassVar[str] = "f1_micro"
+    places: ClassVar[Mapping[str, Sequence[AnyRow]]] = {**Head.places, **KERAS_HUB_CLASSIFIER}
 
     def __init__(
         self,

@@ -10,8 +10,9 @@ import keras
 import numpy as np
 
 from keras_bert_zoo.errors import DataError
-from keras_bert_zoo.heads.head import Head, Where, huggingface_dropout
+from keras_bert_zoo.heads.head import KERAS_HUB_CLASSIFIER, Head, Where, huggingface_dropout
 from keras_bert_zoo.training.metrics import pearson, spearman
+from keras_bert_zoo.weights.rows import AnyRow
 
 
 class Regression(Head):
@@ -23,6 +24,7 @@ class Regression(Head):
     name: ClassVar[str] = "regression"
     problem_type: ClassVar[str] = "regression"
     monitor: ClassVar[str] = "spearman"
+    places: ClassVar[Mapping[str, Sequence[AnyRow]]] = {**Head.places, **KERAS_HUB_CLASSIFIER}
 
     def __init__(self, *, pair: bool = False, dropout: float = 0.1, new_pooler: bool = False) -> None:
         super().__init__(1, pair=pair, dropout=dropout, new_pooler=new_pooler)

@@ -139,6 +139,10 @@ class Tokenizer:
             )
         return cls(vocabulary, where=str(path), **options)
 
+    def save_vocabulary(self, path: str | os.PathLike[str]) -> None:
+        """Writes one token a line.  Raises VocabularyError if a token cannot be written on a line."""
+        write_vocabulary(self.vocabulary, path)
+
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Writes vocab.txt and tokenizer_config.json as Hugging Face's BertTokenizer does; each appears whole.
 
@@ -146,7 +150,7 @@ class Tokenizer:
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        write_vocabulary(self.vocabulary, folder / "vocab.txt")
+        self.save_vocabulary(folder / "vocab.txt")
         ours: dict[str, Any] = {}
         if self.rules != "original":
             ours["rules"] = self.rules

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from keras_bert_zoo.weights.formats import Format
 
 # The name of a format -> its module (see formats.Format), imported when it is asked for.
-FORMATS = {"huggingface": "keras_bert_zoo.weights.huggingface"}
+FORMATS = {
+    "huggingface": "keras_bert_zoo.weights.huggingface",
+    "keras_hub": "keras_bert_zoo.weights.keras_hub",
+}
 
 __all__ = ["FORMATS", "find", "named"]
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
 import keras
+import ml_dtypes
 import numpy as np
 
 from keras_bert_zoo.errors import CheckpointError
@@ -89,7 +91,7 @@ def import_rows(
     """Give every weight of the model its tensor from the file, or change nothing at all.
 
     `unused` and `missing` are patterns (`cls.*`, `head_*`) of tensors that may be left over and of weights that may
-    keep the value they have.  Weights are cast to the dtype the model stores.
+    keep the value they have.  Weights are cast to the dtype the model stores.  Warns of tensors that hold NaN.
 
     Raises: CheckpointError listing all that is missing, unused or misshapen, each wrong constant, and each pattern
     that names nothing.
@@ -107,9 +109,19 @@ def import_rows(
             hint += " What may be left out is named with missing= and unused=."
         raise CheckpointError(f"{reader.where}: {'; '.join(problems)}.{hint}")
     variables = variables_by_path(model)
+    strange = []
     for pair in pairs:
         if pair.ours not in audit.missing:
-            variables[pair.ours].assign(pair.op.ours(reader.read(pair.theirs)).astype(variables[pair.ours].dtype))
+            value = reader.read(pair.theirs)
+            if not _is_finite(value):
+                strange.append(pair.theirs)
+            variables[pair.ours].assign(pair.op.ours(value).astype(variables[pair.ours].dtype))
+    if strange:
+        warnings.warn(
+            f"{reader.where}: {_quoted(strange)} holds numbers that are NaN or infinite; the model cannot answer with"
+            " them. Train it again, or fetch the file again.",
+            stacklevel=2,
+        )
     return audit
 
 
@@ -146,8 +158,8 @@ def compare(model: keras.Model, reader: TensorReader, rows: Sequence[AnyRow]) ->
     return audit, pairs
 
 
-def export_rows(model: keras.Model, rows: Sequence[AnyRow]) -> dict[str, np.ndarray]:
-    """Return every weight of the model under its name in the other format, in the dtype the model stores.
+def export_rows(model: keras.Model, rows: Sequence[AnyRow], dtype: str | None = None) -> dict[str, np.ndarray]:
+    """Return every weight of the model under its name in the other format, in the dtype the model stores or `dtype`.
 
     The arrays are contiguous: safetensors writes the memory as it lies and would store a transposed view wrongly.
     Raises: CheckpointError where a weight has no row or two weights share a name.
@@ -161,15 +173,49 @@ def export_rows(model: keras.Model, rows: Sequence[AnyRow]) -> dict[str, np.ndar
             " Pass the rows of its head too."
         )
     _refuse_twins(f"Model '{model.name}' would write", [pair.theirs for pair in pairs])
-    return {
-        pair.theirs: np.ascontiguousarray(pair.op.theirs(keras.ops.convert_to_numpy(variables[pair.ours].value)))
-        for pair in pairs
-    }
+    tensors = {}
+    for pair in pairs:
+        value = pair.op.theirs(keras.ops.convert_to_numpy(variables[pair.ours].value))
+        tensors[pair.theirs] = np.ascontiguousarray(value if dtype is None else value.astype(numpy_dtype(dtype)))
+    return tensors
 
 
-def export_audit(model: keras.Model, rows: Sequence[AnyRow], where: str) -> Audit:
-    """Return the audit of a model that was written whole with these rows."""
-    return Audit(where, matched=tuple((pair.ours, pair.theirs) for pair in expand(rows, variables_by_path(model))))
+def export_audit(model: keras.Model, rows: Sequence[AnyRow], where: str, dtype: str | None = None) -> Audit:
+    """Return the audit of a model that was written whole with these rows, in the dtype it stores or `dtype`."""
+    variables = variables_by_path(model)
+    pairs = expand(rows, variables)
+    return Audit(
+        where,
+        matched=tuple((pair.ours, pair.theirs) for pair in pairs),
+        dtype_changes=tuple(
+            f"'{pair.theirs}' {variables[pair.ours].dtype} -> {dtype}"
+            for pair in pairs
+            if dtype not in (None, variables[pair.ours].dtype)
+        ),
+    )
+
+
+def common_dtype(names: Iterable[str]) -> str:
+    """Return the widest of some float dtypes, that of a file which says only one."""
+    found = set(names)
+    # half of either kind is no part of the other
+    return found.pop() if len(found) == 1 else "float64" if "float64" in found else "float32"
+
+
+def numpy_dtype(name: str) -> np.dtype:
+    """Return NumPy's dtype of that name; bfloat16 is none of its own."""
+    return np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else name)
+
+
+def warn_of_widened(audit: Audit) -> None:
+    """Warn where half precision was read into float32, so that nobody wonders about the memory."""
+    halves = {change.split()[1] for change in audit.dtype_changes if change.endswith("16 -> float32")}
+    for half in sorted(halves):
+        warnings.warn(
+            f"{audit.where} stores {half}; it is loaded as float32, which takes twice the memory. Pass"
+            f' dtype="{half}" to keep it as it is, or dtype="float32" to say that this is meant.',
+            stacklevel=3,
+        )
 
 
 def variables_by_path(model: keras.Model) -> dict[str, keras.Variable]:
@@ -179,6 +225,11 @@ def variables_by_path(model: keras.Model) -> dict[str, keras.Variable]:
     """
     _refuse_twins(f"Model '{model.name}' has", [variable.path for variable in model.weights])
     return {variable.path: variable for variable in model.weights}
+
+
+def _is_finite(value: np.ndarray) -> bool:
+    numbers = value.astype(np.float32) if value.dtype.name == "bfloat16" else value
+    return bool(np.isfinite(numbers.min()) and np.isfinite(numbers.max()))  # both pass a NaN on
 
 
 def _unfit(pairs: Iterable[Pair], reader: TensorReader, shapes: Mapping[str, Shape]) -> Iterator[str]:

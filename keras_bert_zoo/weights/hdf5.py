@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -56,12 +57,18 @@ class H5Tensors:
 
 
 def write_h5(tensors: Mapping[str, np.ndarray], path: Path) -> None:
-    """Write arrays to a file under their paths, aside first, so that the name never shows half of it."""
-    with new_file(path) as aside, h5py.File(aside, "w") as file:
+    """Write arrays to a file under their paths, aside first, so that the name never shows half of it.
+
+    The file is made in memory: where the disk is full, HDF5 itself may take the whole process down.
+    """
+    memory = io.BytesIO()
+    with h5py.File(memory, "w") as file:
         for name, value in tensors.items():
             tensor = file.create_dataset(name, data=value)
             if value.dtype == ml_dtypes.bfloat16:
                 tensor.attrs["dtype"] = _BFLOAT16
+    with new_file(path) as aside:
+        aside.write_bytes(memory.getbuffer())
 
 
 def _tensors(path: Path) -> dict[str, h5py.Dataset]:

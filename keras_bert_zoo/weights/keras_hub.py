@@ -38,6 +38,9 @@ _INITIALIZER_RANGE = 0.02  # bert_kernel_initializer; it shapes new layers alone
 _VERSION = "0.32.0"  # of KerasHub, whose layout is written
 _PACKAGES = ("keras_hub>", "keras_nlp>")  # the second is its name before 0.18
 
+# A task is compiled when it is made, with an Adam that has counted no step (models/task.py): kept, or loading warns.
+_OPTIMIZER = {"task/optimizer/vars/0": np.int64(0), "task/optimizer/vars/1": np.float32(5e-5)}
+
 _SIZES = {
     "vocabulary_size": "vocab_size",
     "num_layers": "num_hidden_layers",
@@ -147,6 +150,8 @@ def write_folder(parts: Parts, folder: Path, *, allow: Sequence[str] = ()) -> Au
     kind = common_dtype(value.dtype.name for value in tensors.values())
     if config.pooler and not parts.config.pooler:
         tensors |= _new_pooler(config.hidden_size, kind)
+    if task is not None:
+        tensors |= _OPTIMIZER
     for prefix, name in (("model/", MODEL_WEIGHTS), ("task/", TASK_WEIGHTS)):
         if chosen := {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}:
             write_h5(chosen, folder / name)

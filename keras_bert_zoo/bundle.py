@@ -290,7 +290,8 @@ def _read_zoo_file(folder: Path) -> dict[str, Any]:
 def _tokenizer(folder: Path, opened: Opened, ours: Mapping[str, Any], lower: bool | None, most: int) -> Tokenizer:
     switches = {**opened.switches, **ours.get("tokenizer", {}), **({} if lower is None else {"lower": lower})}
     if opened.vocabulary is None:
-        told = settings.read_settings(folder).get("max_length", most)
+        there = "lower" not in switches or (folder / settings.FILE).exists()
+        told = settings.read_settings(folder).get("max_length", most) if there else most
         return Tokenizer.from_folder(folder, max_length=min(told, most), **switches)
     if "lower" not in switches:
         raise VocabularyError(

@@ -222,7 +222,6 @@ def test_a_source_of_no_format_or_of_two(source, tmp_path):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ([], "Missing option '--to'"),
         (["--to", "onnx"], "Invalid value for '--to': 'onnx' is not one of 'huggingface', 'keras_hub'"),
         (["--to", "huggingface", "--from", "onnx"], "Invalid value for '--from'"),
         (["--to", "huggingface", "--dtype", "int8"], "Invalid value for '--dtype'"),
@@ -230,6 +229,10 @@ def test_a_source_of_no_format_or_of_two(source, tmp_path):
 )
 def test_wrong_words_exit_2(source, options, told):
     assert told in refused("convert", source, "out", *options, exit_code=2)
+
+
+def test_without_a_format_there_is_nothing_to_do(source):
+    assert "Missing option '--to'" in kbz("convert", source, "out", exit_code=2).stderr
 
 
 def test_python_says_the_same(source, tmp_path):

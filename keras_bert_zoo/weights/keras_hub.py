@@ -39,7 +39,7 @@ _VERSION = "0.32.0"  # of KerasHub, whose layout is written
 _PACKAGES = ("keras_hub>", "keras_nlp>")  # the second is its name before 0.18
 
 # A task is compiled when it is made, with an Adam that has counted no step (models/task.py): kept, or loading warns.
-_OPTIMIZER = {"task/optimizer/vars/0": np.int64(0), "task/optimizer/vars/1": np.float32(5e-5)}
+_OPTIMIZER: Mapping[str, Any] = {"task/optimizer/vars/0": np.int64(0), "task/optimizer/vars/1": np.float32(5e-5)}
 
 _SIZES = {
     "vocabulary_size": "vocab_size",
@@ -145,7 +145,7 @@ def write_folder(parts: Parts, folder: Path, *, allow: Sequence[str] = ()) -> Au
         changes += (f"initializer_range {config.initializer_range!r} -> {_INITIALIZER_RANGE!r} (for new layers only)",)
     task = _task_of(parts.head)
     table = [*rows(config.num_attention_heads), *(parts.head.rows("keras_hub") if parts.head is not None else ())]
-    tensors = export_rows(parts.all, table, parts.dtype)
+    tensors: dict[str, Any] = export_rows(parts.all, table, parts.dtype)
     audit = export_audit(parts.all, table, str(folder), parts.dtype)
     kind = common_dtype(value.dtype.name for value in tensors.values())
     if config.pooler and not parts.config.pooler:

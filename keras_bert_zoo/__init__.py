@@ -18,6 +18,7 @@ _PUBLIC: dict[str, str | None] = {
     "Bundle": "keras_bert_zoo.bundle",
     "load": "keras_bert_zoo.bundle",
     "save": "keras_bert_zoo.bundle",
+    "convert": "keras_bert_zoo.conversion",
     "adamw": "keras_bert_zoo.training.optimizer",
     "strategy": "keras_bert_zoo.training.strategy",
     "finetune": "keras_bert_zoo.recipe",

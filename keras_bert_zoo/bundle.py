@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,16 +17,17 @@ import keras
 from keras_bert_zoo import heads, weights
 from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.data.batching import table_columns
+from keras_bert_zoo.data.columns import check_columns
 from keras_bert_zoo.encoder import build_encoder, encoder_config
-from keras_bert_zoo.errors import ConfigError, DataError, VocabularyError
+from keras_bert_zoo.errors import ConfigError, VocabularyError
 from keras_bert_zoo.files import new_folder
 from keras_bert_zoo.text import settings
 from keras_bert_zoo.text.tokenizer import Tokenizer
 from keras_bert_zoo.training.answers import Answers
 from keras_bert_zoo.training.evaluation import check_labelled, evaluate, scored_answers
 from keras_bert_zoo.weights import sentence_transformers
-from keras_bert_zoo.weights.formats import Opened, Parts, Weights
-from keras_bert_zoo.weights.transfer import Audit, import_rows
+from keras_bert_zoo.weights.formats import Opened, Parts, Weights, expressed_head
+from keras_bert_zoo.weights.transfer import Audit, common_dtype, import_rows, warn_of_widened
 from keras_bert_zoo.zoo import fetch, lowers
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from keras_bert_zoo.training.model import TaskModel
 
 ZOO_FILE = "zoo.json"
+DTYPES = ("float32", "bfloat16", "float16")  # that weights are written in
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,9 +136,29 @@ def load(
     neither the folder nor the preset tells.  Every tensor must fit; exceptions are named by the caller as patterns:
     `unused` of the file's names, `missing` of ours.  `head` is the head to read where the folder's files name another:
     Google's weights are called BertForMaskedLM but hold both heads of pretraining.  `encoder_only` leaves the head out.
-    `dtype` is a Keras dtype or policy for the layers.
+    `dtype` is a Keras dtype or policy for the layers, "auto" for the dtype of the file's tensors.  Unless it is given
+    half precision is widened to the global policy's float32, with a warning.
     Raises: DownloadError, ConfigError, VocabularyError, CheckpointError.
     """
+    options: dict[str, Any] = {"head": head, "encoder_only": encoder_only, "unused": unused, "missing": missing}
+    bundle, _, audit = read(source, dtype=dtype, format=format, lower=lower, **options)
+    if dtype is None:
+        warn_of_widened(audit)
+    return bundle
+
+
+def read(
+    source: str | Path,
+    *,
+    head: Head | None = None,
+    encoder_only: bool = False,
+    unused: Sequence[str] = (),
+    missing: Sequence[str] = (),
+    dtype: str | None = None,
+    format: str | None = None,
+    lower: bool | None = None,
+) -> tuple[Bundle, Opened, Audit]:
+    """Load a bundle, see `load`, and return also what it was read from and what became of every tensor."""
     root = fetch(str(source))
     lower = lowers(source) if lower is None else lower
     folder = sentence_transformers.transformer_folder(root)
@@ -152,73 +173,76 @@ def load(
             f"{folder}: {name} has {tokenizer.vocab_size} lines, but the weights know {config.vocab_size} tokens"
             f" (vocab_size in {Path(opened.where).name}). The two files do not belong together."
         )
+    if dtype == "auto":
+        stored = {opened.reader.dtype(name) for name in opened.reader.names()}
+        dtype = common_dtype(name for name in stored if "float" in name)
     encoder = build_encoder(config, dtype=dtype)
     head = None if encoder_only else head or _head(opened, ours, modules)
     model = head.attach(encoder) if head else None
     rows = [*opened.rows, *map(opened.spelt, head.rows(opened.format) if head else [])]
-    import_rows(Weights(encoder, model), opened.reader, rows, unused=unused, missing=missing)
+    audit = import_rows(Weights(encoder, model), opened.reader, rows, unused=unused, missing=missing)
     limit = ours.get("max_length", most)
     if modules and "max_length" not in ours:
         limit = modules.max_length or tokenizer.settings.max_length
-    return Bundle(encoder, tokenizer, head, model, min(limit, most))
+    return Bundle(encoder, tokenizer, head, model, min(limit, most)), opened, audit
 
 
-def save(bundle: Bundle, folder: str | Path, *, overwrite: bool = False) -> Path:
+def save(
+    bundle: Bundle,
+    folder: str | Path,
+    *,
+    overwrite: bool = False,
+    format: str = "huggingface",
+    allow: Sequence[str] = (),
+    dtype: str | None = None,
+    max_shard_size: int | str | None = None,
+) -> Path:
     """Write a bundle as a folder that `load` and `transformers` read; it appears whole or not at all.
 
+    `format` and `allow` see `write`.  `dtype` is one of `DTYPES` for the tensors, what the model stores unless given;
+    `max_shard_size`, such as "5GB", parts the weights into several files, as `transformers` does.
     Raises: ConfigError where the folder is there already and `overwrite` is false.
     """
     with new_folder(folder, overwrite=overwrite) as partial:
-        write(bundle, partial)
+        write(bundle, partial, format=format, allow=allow, dtype=dtype, max_shard_size=max_shard_size)
     return Path(folder)
 
 
-def write(bundle: Bundle, folder: Path, *, format: str = "huggingface", allow: Sequence[str] = ()) -> Audit:
+def write(
+    bundle: Bundle,
+    folder: Path,
+    *,
+    format: str = "huggingface",
+    allow: Sequence[str] = (),
+    dtype: str | None = None,
+    max_shard_size: int | str | None = None,
+) -> Audit:
     """Write a bundle's files into an empty folder, in a format of `weights.FORMATS`, and `zoo.json` beside them.
 
     `allow` names fields of the config that may change where the format has no word for them.
     Raises: ConfigError naming such a field; CheckpointError where a weight has no place in the format.
     """
+    writer, config, head = weights.named(format), bundle.config, bundle.head
+    if dtype not in (None, *DTYPES):
+        raise ConfigError(f"dtype is {dtype!r}, weights are written as one of {', '.join(DTYPES)}.")
+    if max_shard_size is not None and not getattr(writer, "SHARDS", False):
+        raise ConfigError(f"The format '{format}' has one file of weights: leave out max_shard_size.")
     ours: dict[str, Any] = {"format": 1, "max_length": bundle.max_length}
-    head = bundle.head
+    changes: tuple[str, ...] = ()
     if head is not None:
+        known = getattr(writer, "TRANSFORM", {})
+        changed, changes = expressed_head(head, config, known, format=format, allow=allow)
+        head = heads.make(head.name, {**head.get_config(), **changed}) if changed else head
         ours["head"] = {"name": head.name, "config": head.get_config()}
-    parts = Parts(bundle.config, bundle.encoder, bundle.tokenizer, head, bundle.model, bundle.max_length)
-    audit = weights.named(format).write_folder(parts, folder, allow=allow)
+    parts = Parts(
+        config, bundle.encoder, bundle.tokenizer, head, bundle.model, bundle.max_length, dtype, max_shard_size
+    )
+    audit = writer.write_folder(parts, folder, allow=allow)
+    audit = dataclasses.replace(audit, config_changes=(*audit.config_changes, *changes))
     if not (folder / settings.FILE).exists():  # the format has no words for these
         ours["tokenizer"] = dataclasses.asdict(bundle.tokenizer.settings)
     (folder / ZOO_FILE).write_text(json.dumps(ours, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return audit
-
-
-def check_columns(head: Head, columns: Mapping[str, Sequence[Any]]) -> None:
-    """Check the columns handed in by a caller.  Raises: DataError on wrong names, types or lengths."""
-    if set(columns) != set(head.columns):
-        raise DataError(f"The head '{head.name}' reads {', '.join(head.columns)}; it was given {', '.join(columns)}.")
-    for name, values in columns.items():
-        lists = head.ranks.get(name, 1) == 2
-        if isinstance(values, (str, bytes)) or not all(
-            _strings(value) if lists else _string(value) for value in values
-        ):
-            want = 'lists of strings, such as [["one", "two"]]' if lists else 'strings, such as ["a text"]'
-            raise DataError(f"{name}: hand in a list of {want}, got {values!r:.80}.")
-        for i, value in enumerate(values):
-            for text in value if lists else [value]:
-                if isinstance(text, str) and not text.isascii() and re.search("[\ud800-\udfff]", text):
-                    raise DataError(
-                        f"{name}, item {i}: {text!a:.80} holds half of a surrogate pair, which is no character."
-                    )
-    if len({len(values) for values in columns.values()}) > 1:
-        sizes = ", ".join(f"{name} has {len(values)}" for name, values in columns.items())
-        raise DataError(f"The columns differ in length: {sizes}.")
-
-
-def _string(value: Any) -> bool:
-    return isinstance(value, (str, bytes))
-
-
-def _strings(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and all(map(_string, value))
 
 
 def _read_zoo_file(folder: Path) -> dict[str, Any]:
@@ -237,7 +261,8 @@ def _read_zoo_file(folder: Path) -> dict[str, Any]:
 def _tokenizer(folder: Path, opened: Opened, ours: Mapping[str, Any], lower: bool | None, most: int) -> Tokenizer:
     switches = {**opened.switches, **ours.get("tokenizer", {}), **({} if lower is None else {"lower": lower})}
     if opened.vocabulary is None:
-        told = settings.read_settings(folder).get("max_length", most)
+        there = "lower" not in switches or (folder / settings.FILE).exists()
+        told = settings.read_settings(folder).get("max_length", most) if there else most
         return Tokenizer.from_folder(folder, max_length=min(told, most), **switches)
     if "lower" not in switches:
         raise VocabularyError(
@@ -254,4 +279,9 @@ def _head(opened: Opened, ours: Mapping[str, Any], modules: sentence_transformer
         return heads.make("sentence_embedding", {"pooling": modules.pooling, "normalize": modules.normalize})
     if opened.format == "huggingface":
         return heads.from_huggingface(opened.values, opened.where)
+    if opened.head and opened.head[0] not in heads.HEADS:
+        raise ConfigError(
+            f"{opened.where}: the task {opened.head[0]} beside it has no head here. To read the encoder alone, pass"
+            " encoder_only=True."
+        )
     return heads.make(*opened.head) if opened.head else None

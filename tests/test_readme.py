@@ -96,15 +96,25 @@ def test_the_commands(place, monkeypatch):
         result = CliRunner().invoke(main, arguments, input=given)
         assert result.exit_code == 0, f"{line}\n{result.output}"
         ran.append((words[1], result.stdout))
-    assert [name for name, _ in ran] == ["train", "evaluate", "predict", "predict", "export", "presets", "estimate"]
+    assert [name for name, _ in ran] == [
+        "train",
+        "evaluate",
+        "predict",
+        "predict",
+        "export",
+        "convert",
+        "presets",
+        "estimate",
+    ]
     out = [text for _, text in ran]
     assert "val_accuracy" in out[0]
     assert "accuracy" in out[1]
     assert "two hours I want back" in out[2]
     assert len([json.loads(row)["label"] for row in out[3].splitlines()]) == 2
     assert out[4] == "saved_models/mood/1\n"
-    assert PRESET in out[5]
-    assert "1,024 x a100-80gb" in out[6]
+    assert "hidden_act 'gelu_erf' -> 'gelu_tanh'" in out[5]
+    assert PRESET in out[6]
+    assert "1,024 x a100-80gb" in out[7]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -132,6 +142,8 @@ def test_the_python(page, place, monkeypatch, capsys):
         assert printed.startswith("True\n{'exact_match': ")
     if page.name == "glue.md":
         assert 0 <= float(printed.splitlines()[-1]) <= 1
+    if page.name == "weights.md":
+        assert "hidden_act 'gelu_erf' -> 'gelu_tanh'" in printed
     if page.name == "serving.md":
         assert re.search(r"b'(negative|positive)'", printed)
 

@@ -35,6 +35,10 @@ SENTENCE_PLACES: Mapping[str, Sequence[AnyRow]] = {
         Row("head_logits/kernel", "output_weights", TRANSPOSE),
         Row("head_logits/bias", "output_bias"),
     ),
+    "keras_hub": (
+        Row("head_logits/kernel", "task/layers/dense/vars/0"),
+        Row("head_logits/bias", "task/layers/dense/vars/1"),
+    ),
 }
 # Columns of strings [B] and the targets -> what the model takes, and the targets as its loss takes them.
 Packer = Callable[..., tuple[dict[str, Any], Any]]
@@ -239,6 +243,10 @@ class Head(ABC):
         if format not in self.places:
             raise ConfigError(f"The weight format '{format}' has no place for the head '{self.name}'.")
         return self.places[format]
+
+    def transform(self, config: BertConfig) -> dict[str, Any]:
+        """Return how its layer before the logits computes, as fields of a config; most heads have no such layer."""
+        return {}
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make the same head again."""

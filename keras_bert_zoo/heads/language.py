@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_bert_zoo.config import ACTIVATIONS
 from keras_bert_zoo.errors import ConfigError, DataError
 from keras_bert_zoo.heads.head import Where
 from keras_bert_zoo.weights.rows import TRANSPOSE, AnyRow, Row, Spare, Tied
@@ -50,6 +51,14 @@ _GARDEN_NEXT_SENTENCE: tuple[AnyRow, ...] = (
     Row("head_logits/kernel", "next_sentence/out_proj/kernel"),
     Row("head_logits/bias", "next_sentence/out_proj/bias"),
 )
+# Source: keras_hub, layers/modeling/masked_lm_head.py; the decoder is the backbone's own table.
+_KERAS_HUB_MASKED_LM: tuple[AnyRow, ...] = (
+    Row("head_transform/dense/kernel", "task/layers/masked_lm_head/_intermediate_dense/vars/0"),
+    Row("head_transform/dense/bias", "task/layers/masked_lm_head/_intermediate_dense/vars/1"),
+    Row("head_transform/norm/gamma", "task/layers/masked_lm_head/_intermediate_layer_norm/vars/0"),
+    Row("head_transform/norm/beta", "task/layers/masked_lm_head/_intermediate_layer_norm/vars/1"),
+    Row("head_masked_lm/bias", "task/layers/masked_lm_head/vars/0"),
+)
 # A weight format -> where it keeps the two heads.
 _BOTH = {
     "huggingface": (_MASKED_LM, _NEXT_SENTENCE),
@@ -64,7 +73,8 @@ def _beside(own: tuple[AnyRow, ...], other: tuple[AnyRow, ...]) -> tuple[AnyRow,
 
 # Weights of one of the heads are often kept with the other one beside it: Google's own always are.
 MASKED_LM_PLACES: Mapping[str, Sequence[AnyRow]] = {
-    format: _beside(masked_lm, next_sentence) for format, (masked_lm, next_sentence) in _BOTH.items()
+    **{format: _beside(masked_lm, next_sentence) for format, (masked_lm, next_sentence) in _BOTH.items()},
+    "keras_hub": _KERAS_HUB_MASKED_LM,
 }
 NEXT_SENTENCE_PLACES: Mapping[str, Sequence[AnyRow]] = {
     format: _beside(next_sentence, masked_lm) for format, (masked_lm, next_sentence) in _BOTH.items()
@@ -91,6 +101,15 @@ def check_masking(head: str, top_k: int, mask_share: float, max_predictions: int
         raise ConfigError(f"{head}: mask_share is {mask_share}, it must lie between 0 and 1.")
     if max_predictions is not None and max_predictions < 1:
         raise ConfigError(f"{head}: max_predictions is {max_predictions}, it must be at least 1.")
+
+
+def check_transform(head: str, hidden_act: str | None, layer_norm_eps: float | None) -> None:
+    """Raises: ConfigError on what is neither None nor a value that an encoder's config may have."""
+    if hidden_act is not None and hidden_act not in ACTIVATIONS:
+        raise ConfigError(f"{head}: hidden_act is {hidden_act!r}, it must be one of {', '.join(ACTIVATIONS)}.")
+    number = isinstance(layer_norm_eps, (int, float)) and not isinstance(layer_norm_eps, bool)
+    if layer_norm_eps is not None and not (number and layer_norm_eps > 0):
+        raise ConfigError(f"{head}: layer_norm_eps is {layer_norm_eps!r}, it must be a number above 0.")
 
 
 def masked_packer(head: Any, pack: Any, tokenizer: Any, length: int) -> Any:

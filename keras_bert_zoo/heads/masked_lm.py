@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import keras
 
+from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.encoder import INPUTS, encode, encoder_config
 from keras_bert_zoo.heads.head import Head, Packer, Where
 from keras_bert_zoo.heads.language import (
     MASKED_LM_PLACES,
     check_masking,
+    check_transform,
     masked_packer,
     masking_config,
     trim_masks,
@@ -32,7 +34,8 @@ class MaskedLM(Head):
     Served out: `tokens` string [B,M,K], `scores` float32 [B,M,K], their probabilities, best first; `filled` string
     [B].  `top_k` is K.  To learn, the head masks plain texts itself: `mask_share` of a row's tokens, at most
     `max_predictions` (None: that share of the longest row); `whole_words` masks all pieces of a word or none.
-    Raises: ConfigError on numbers that ask for no token.
+    `hidden_act` and `layer_norm_eps` are those of the layer before the logits, the encoder's unless given: KerasHub's
+    differ from them.  Raises: ConfigError on numbers that ask for no token, or values that make no layer.
     """
 
     name: ClassVar[str] = "masked_lm"
@@ -51,13 +54,18 @@ class MaskedLM(Head):
         mask_share: float = 0.15,
         max_predictions: int | None = None,
         whole_words: bool = False,
+        hidden_act: str | None = None,
+        layer_norm_eps: float | None = None,
     ) -> None:
         check_masking("MaskedLM", top_k, mask_share, max_predictions)
+        check_transform("MaskedLM", hidden_act, layer_norm_eps)
         super().__init__(0, dropout=0.0)
         self.top_k = top_k
         self.mask_share = mask_share
         self.max_predictions = max_predictions
         self.whole_words = whole_words
+        self.hidden_act = hidden_act
+        self.layer_norm_eps = layer_norm_eps
 
     @property
     def labelled(self) -> bool:
@@ -86,7 +94,9 @@ class MaskedLM(Head):
         """
         config = encoder_config(encoder)
         positions = keras.Input((None,), dtype="int32", name="masked_lm_positions")  # [B,M]
-        logits = token_logits(encoder.get_layer("embeddings"), config.hidden_act, encode(encoder), positions)
+        how = self.transform(config)
+        table = encoder.get_layer("embeddings")
+        logits = token_logits(table, how["hidden_act"], encode(encoder), positions, how["layer_norm_eps"])
         return TaskModel({**encoder.input, "masked_lm_positions": positions}, logits, name=f"bert_{self.name}")
 
     def loss(self) -> keras.losses.Loss:
@@ -115,9 +125,17 @@ class MaskedLM(Head):
         """Return the answer without the masks that other texts of the batch have more."""
         return trim_masks(answer)
 
+    def transform(self, config: BertConfig) -> dict[str, Any]:
+        """Return how the layer before the logits computes on an encoder of that config."""
+        return {
+            "hidden_act": self.hidden_act or config.hidden_act,
+            "layer_norm_eps": self.layer_norm_eps or config.layer_norm_eps,
+        }
+
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make the same head again."""
-        return masking_config(self)
+        own = {"hidden_act": self.hidden_act, "layer_norm_eps": self.layer_norm_eps}
+        return {**masking_config(self), **{name: value for name, value in own.items() if value is not None}}
 
     def huggingface_config(self) -> dict[str, Any]:
         """Return nothing: a `config.json` has no words for this head but `architectures`."""

@@ -69,15 +69,18 @@ class MaskedLMBias(keras.layers.Layer):
         return logits + self.bias
 
 
-def token_logits(embeddings: Embeddings, hidden_act: str, sequence: Any, positions: Any) -> Any:
+def token_logits(
+    embeddings: Embeddings, hidden_act: str, sequence: Any, positions: Any, layer_norm_eps: float | None = None
+) -> Any:
     """Put the masked-LM layers on symbolic tensors: [B,T,D], places [B,M] -> float32 logits [B,M,V].
 
     The decoder is the token table itself: the layer `embeddings` is called a second time and nothing is stored twice.
+    `layer_norm_eps` is the embeddings' own unless given.
     """
     transform = MaskedLMTransform(
         embeddings.hidden_size,
         hidden_act,
-        embeddings.layer_norm_eps,
+        embeddings.layer_norm_eps if layer_norm_eps is None else layer_norm_eps,
         embeddings.initializer_range,
         name="head_transform",
         dtype=embeddings.dtype_policy,

@@ -16,6 +16,7 @@ FORMATS = {
     "huggingface": "keras_bert_zoo.weights.huggingface",
     "tf1": "keras_bert_zoo.weights.tf1",
     "model_garden": "keras_bert_zoo.weights.model_garden",
+    "keras_hub": "keras_bert_zoo.weights.keras_hub",
 }
 
 __all__ = ["FORMATS", "find", "named"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -49,7 +49,11 @@ class Weights:
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
-    """What is written: an encoder and its config, its tokenizer, and a head with the task model if there is one."""
+    """What is written: an encoder and its config, its tokenizer, and a head with the task model if there is one.
+
+    `dtype` is that of the tensors in the file, what the model stores unless given; `max_shard_size` is the most bytes
+    of one file, such as "5GB", for a format that has several.
+    """
 
     config: BertConfig
     encoder: keras.Model
@@ -57,6 +61,8 @@ class Parts:
     head: Any = None
     model: keras.Model | None = None
     max_length: int = 512
+    dtype: str | None = None
+    max_shard_size: int | str | None = None
 
     @property
     def all(self) -> Weights:
@@ -70,7 +76,11 @@ class Parts:
 
 
 class Format(Protocol):
-    """A module of this package that reads and writes one format."""
+    """A module of this package that reads and writes one format.
+
+    It may have a `TRANSFORM`: fields of a masked LM's layer before the logits that are not as its encoder's config
+    says, see `expressed_head`; and a true `SHARDS` where it writes several files.
+    """
 
     def belongs(self, folder: Path) -> bool:
         """Say whether a folder is of this format, by what its files hold."""
@@ -101,12 +111,37 @@ def expressed(
     wrong = {name: usual[0] for name, usual in known.items() if values[name] not in usual}
     if refused := {name: values[name] for name in wrong if name not in allow}:
         told = ", ".join(f"{name} {value!r} (only {_listed(known[name])})" for name, value in refused.items())
-        flags = " ".join(f"--allow-change {name}" for name in refused)
-        raise ConfigError(
-            f"The format '{format}' has no word for {told}. The answers would change: allow it with"
-            f" allow={sorted(refused)} ({flags})."
-        )
+        raise ConfigError(f"The format '{format}' has no word for {told}. {_how_to_allow(refused)}")
     return config.replace(**wrong), tuple(f"{name} {values[name]!r} -> {value!r}" for name, value in wrong.items())
+
+
+def expressed_head(
+    head: Any, config: BertConfig, known: Mapping[str, Any], *, format: str, allow: Sequence[str]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the arguments with which a head computes as a format's does, and what had to be changed for that.
+
+    `known` are the fields in which the format's own layers before the logits differ from their encoder.
+    Raises: ConfigError naming each field (`head_hidden_act`) with another value, unless `allow` names it.
+    """
+    values = head.transform(config)
+    usual = {name: known.get(name, getattr(config, name)) for name in values}
+    wrong = {f"head_{name}": value for name, value in values.items() if value != usual[name]}
+    if refused := {name: value for name, value in wrong.items() if name not in allow}:
+        told = ", ".join(
+            f"{name} {value!r} (only {usual[name.removeprefix('head_')]!r})" for name, value in refused.items()
+        )
+        raise ConfigError(
+            f"The format '{format}' has no word for {told} in the head '{head.name}'. {_how_to_allow(refused)}"
+        )
+    arguments = {name: known.get(name) for name in values}  # None: as the encoder
+    return arguments, tuple(
+        f"{name} {value!r} -> {usual[name.removeprefix('head_')]!r}" for name, value in wrong.items()
+    )
+
+
+def _how_to_allow(refused: Iterable[str]) -> str:
+    flags = " ".join(f"--allow-change {name}" for name in refused)
+    return f"The answers would change: allow it with allow={sorted(refused)} ({flags})."
 
 
 def _listed(values: Sequence[Any]) -> str:

@@ -20,11 +20,12 @@ from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.errors import CheckpointError, ConfigError
 from keras_bert_zoo.files import new_file
 from keras_bert_zoo.weights.formats import Opened, Parts, Weights
-from keras_bert_zoo.weights.rows import TRANSPOSE, AnyRow, Constant, Row, Shape
-from keras_bert_zoo.weights.tensors import WEIGHTS, SafetensorsFolder, read_json, write_safetensors
-from keras_bert_zoo.weights.transfer import Audit, export_audit, export_rows, import_rows
+from keras_bert_zoo.weights.rows import TRANSPOSE, AnyRow, Constant, Row, Shape, Tied
+from keras_bert_zoo.weights.tensors import WEIGHTS, SafetensorsFolder, read_json, write_safetensors, write_shards
+from keras_bert_zoo.weights.transfer import Audit, common_dtype, export_audit, export_rows, import_rows
 
 CONFIG = "config.json"
+SHARDS = True
 PREFIX = "bert."
 _POSITIONS = "embeddings/position/embeddings"
 _TOKENS = "embeddings.word_embeddings.weight"
@@ -84,7 +85,13 @@ def open_folder(folder: Path) -> Opened:
     names, prefix = set(reader.names()), _prefix(reader)
     pooler = any(name.startswith(f"{prefix}pooler.") for name in names)
     config = BertConfig.from_huggingface(values, str(where), pooler=pooler)
-    spelt = _old_norm if f"{prefix}embeddings.LayerNorm.gamma" in names else lambda row: row
+    old = f"{prefix}embeddings.LayerNorm.gamma" in names
+
+    def spelt(row: AnyRow) -> AnyRow:
+        if isinstance(row, Tied):
+            row = dataclasses.replace(row, source=row.source.replace(PREFIX, prefix))
+        return _old_norm(row) if old else row
+
     return Opened(
         "huggingface", config, values, str(where), reader, [spelt(row) for row in _prefixed(prefix)], spelt=spelt
     )
@@ -97,14 +104,22 @@ def write_folder(parts: Parts, folder: Path, *, allow: Sequence[str] = ()) -> Au
     """
     head = parts.head
     extra, architecture = ({}, "BertModel") if head is None else (head.huggingface_config(), head.architecture)
-    write_config(parts.config, folder, architecture=architecture, extra=extra)
+    whole = head is None or head.whole_encoder
+    written = parts.all if whole else parts.used
+    dtype = parts.dtype or common_dtype(weight.dtype for weight in written.weights)
+    write_config(parts.config, folder, architecture=architecture, extra=extra, dtype=dtype)
     for name, values in ({} if head is None else head.files(parts.config, parts.max_length)).items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     parts.tokenizer.save(folder)
-    if head is None or head.whole_encoder:
-        return write_weights(parts.all, folder, prefix=False)
-    return write_weights(parts.used, folder, head_rows=head.rows("huggingface"), prefix=True)
+    return write_weights(
+        written,
+        folder,
+        head_rows=() if whole else head.rows("huggingface"),
+        prefix=not whole,
+        dtype=parts.dtype,
+        max_shard_size=parts.max_shard_size,
+    )
 
 
 def read_config(folder: str | os.PathLike[str]) -> tuple[BertConfig, Mapping[str, Any]]:
@@ -145,30 +160,41 @@ def write_weights(
     *,
     head_rows: Sequence[AnyRow] = (),
     prefix: bool,
+    dtype: str | None = None,
+    max_shard_size: int | str | None = None,
 ) -> Audit:
     """Write `model.safetensors` with exactly the tensors that transformers writes for the same class.
 
     `prefix` says whether the encoder's names start with `bert.`: true for every class but `BertModel`.  The numbers
-    keep the dtype the model stores.
+    keep the dtype the model stores unless `dtype` is given; `max_shard_size` see `write_shards`.
 
-    Raises: CheckpointError where a weight of the model has no row.
+    Raises: CheckpointError where a weight of the model has no row; ConfigError on a size that is none.
     """
     _refuse_stranger(model)
     rows = [*_prefixed(PREFIX if prefix else ""), *head_rows]
-    tensors = export_rows(model, rows)
-    path = Path(folder) / WEIGHTS
-    write_safetensors(tensors, path)
-    return export_audit(model, rows, str(path))
+    tensors = export_rows(model, rows, dtype)
+    if max_shard_size is None:
+        path = Path(folder) / WEIGHTS
+        write_safetensors(tensors, path)
+    else:
+        path = write_shards({name: tensors[name] for name in sorted(tensors, key=_place)}, Path(folder), max_shard_size)
+    return export_audit(model, rows, str(path), dtype)
 
 
 def write_config(
-    config: BertConfig, folder: str | os.PathLike[str], *, architecture: str, extra: Mapping[str, Any]
+    config: BertConfig,
+    folder: str | os.PathLike[str],
+    *,
+    architecture: str,
+    extra: Mapping[str, Any],
+    dtype: str | None = None,
 ) -> None:
     """Write `config.json` for one class of transformers; `extra` are the head's own keys, such as `id2label`.
 
     Raises: ConfigError where `extra` contradicts what the encoder says.
     """
-    values = {"architectures": [architecture], **config.to_huggingface()}
+    kind = {"dtype": dtype, "torch_dtype": dtype} if dtype else {}  # the second is its name before transformers 4.56
+    values = {"architectures": [architecture], **config.to_huggingface(), **kind}
     clash = sorted(name for name in extra if name in values and values[name] != extra[name])
     if clash:
         raise ConfigError(
@@ -182,6 +208,14 @@ def write_config(
 
 def _prefixed(prefix: str) -> list[AnyRow]:
     return [dataclasses.replace(row, theirs=prefix + row.theirs) for row in ROWS]
+
+
+def _place(name: str) -> tuple[int, int]:
+    """Return where a tensor stands in transformers' own order: embeddings, layer by layer, the rest."""
+    parts = name.removeprefix(PREFIX).split(".")
+    if parts[:2] == ["encoder", "layer"]:
+        return 1, int(parts[2])
+    return (0, 0) if parts[0] == "embeddings" else (2, 0)
 
 
 def _prefix(reader: SafetensorsFolder) -> str:

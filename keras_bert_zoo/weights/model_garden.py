@@ -23,7 +23,7 @@ from keras_bert_zoo.errors import CheckpointError, ConfigError
 from keras_bert_zoo.weights import checkpoints
 from keras_bert_zoo.weights.checkpoints import GRAPH, Checkpoint
 from keras_bert_zoo.weights.formats import Opened, Parts, expressed
-from keras_bert_zoo.weights.rows import IDENTITY, AnyRow, Op, Row, Shape, Spare
+from keras_bert_zoo.weights.rows import IDENTITY, AnyRow, Op, Row, Shape, Spare, split_heads, split_heads_in
 from keras_bert_zoo.weights.transfer import Audit, export_audit, export_rows
 
 _TOKENS, _POOLER = "encoder/_embedding_layer/embeddings", "encoder/_pooler_layer"
@@ -143,12 +143,12 @@ def write_folder(parts: Parts, folder: Path, *, allow: Sequence[str] = ()) -> Au
     rows: list[AnyRow] = [*encoder_rows(config.num_attention_heads), *_dense("pooler", _POOLER), *head_rows]
     if any(isinstance(row, Row) and row.theirs.startswith(_HEAD_LOGITS) for row in head_rows):
         rows += _dense("pooler", _HEAD_POOLER)  # the head's own, beside the encoder's
-    tensors = export_rows(parts.all, rows)
+    tensors = export_rows(parts.all, rows, parts.dtype)
     prefix = folder / checkpoints.PREFIX
     checkpoints.write_rest(parts, config, folder)
     with checkpoints.written(prefix):
         _write(tensors, config.num_hidden_layers, prefix)
-    return export_audit(parts.all, rows, str(prefix), config_changes=changes)
+    return export_audit(parts.all, rows, str(prefix), parts.dtype, config_changes=changes)
 
 
 def encoder_rows(heads: int) -> list[Row]:
@@ -156,19 +156,17 @@ def encoder_rows(heads: int) -> list[Row]:
 
     A projection to or from the heads has an axis for them: [D,heads,size] or [heads,size,D], its bias [heads,size].
     """
-    into = Op("into heads", lambda x: x.reshape(len(x), -1), lambda x: x.reshape(len(x), heads, -1))
-    out_of = Op("out of heads", lambda x: x.reshape(-1, x.shape[-1]), lambda x: x.reshape(heads, -1, x.shape[-1]))
-    by_head = Op("by head", lambda x: x.reshape(-1), lambda x: x.reshape(heads, -1))
+    into = split_heads(heads)
     layer, attention = "encoder/_transformer_layers/{i}", "encoder/_transformer_layers/{i}/_attention_layer"
     return [
         Row("embeddings/token/embeddings", _TOKENS),
         Row("embeddings/position/embeddings", "encoder/_position_embedding_layer/embeddings"),
         Row("embeddings/segment/embeddings", "encoder/_type_embedding_layer/embeddings"),
         *_norm("embeddings/norm", "encoder/_embedding_norm_layer"),
-        *_dense("block_{i}/attention/query", f"{attention}/_query_dense", into, by_head),
-        *_dense("block_{i}/attention/key", f"{attention}/_key_dense", into, by_head),
-        *_dense("block_{i}/attention/value", f"{attention}/_value_dense", into, by_head),
-        *_dense("block_{i}/attention/output", f"{attention}/_output_dense", out_of),
+        *_dense("block_{i}/attention/query", f"{attention}/_query_dense", into, into),
+        *_dense("block_{i}/attention/key", f"{attention}/_key_dense", into, into),
+        *_dense("block_{i}/attention/value", f"{attention}/_value_dense", into, into),
+        *_dense("block_{i}/attention/output", f"{attention}/_output_dense", split_heads_in(heads)),
         *_norm("block_{i}/attention_norm", f"{layer}/_attention_layer_norm"),
         *_dense("block_{i}/inner", f"{layer}/_intermediate_dense"),
         *_dense("block_{i}/outer", f"{layer}/_output_dense"),

@@ -31,11 +31,29 @@ IDENTITY = Op("identity", lambda x: x, lambda x: x)
 TRANSPOSE = Op("transpose", np.transpose, np.transpose)  # [in,out] <-> [out,in]
 
 
+def split_heads(heads: int) -> Op:
+    """Return the op between what goes into attention heads side by side and apart: [..,H*S] <-> [..,H,S]."""
+    return Op(
+        "split_heads",
+        lambda x: x.reshape(*x.shape[:-2], x.shape[-2] * x.shape[-1]),
+        lambda x: x.reshape(*x.shape[:-1], heads, x.shape[-1] // heads),
+    )
+
+
+def split_heads_in(heads: int) -> Op:
+    """Return the op between what comes out of attention heads side by side and apart: [H*S,D] <-> [H,S,D]."""
+    return Op(
+        "split_heads_in",
+        lambda x: x.reshape(x.shape[0] * x.shape[1], x.shape[2]),
+        lambda x: x.reshape(heads, x.shape[0] // heads, x.shape[1]),
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class Row:
     """One weight: the path of our variable, the name of their tensor, and the op between them.
 
-    `{i}` in both names stands for each layer of the model, from 0.
+    `{i}` in both names stands for each layer of the model, from 0; `{_i}` in theirs for nothing, `_1`, `_2`, ...
     """
 
     ours: str
@@ -92,7 +110,8 @@ def expand(rows: Iterable[AnyRow], paths: Iterable[str]) -> list[Pair]:
             continue
         layers = range(len(known)) if "{i}" in row.ours else [0]  # no model has more layers than weights
         for i in layers:
-            pair = Pair(row.ours.replace("{i}", str(i)), row.theirs.replace("{i}", str(i)), row.op)
+            theirs = row.theirs.replace("{i}", str(i)).replace("{_i}", f"_{i}" if i else "")
+            pair = Pair(row.ours.replace("{i}", str(i)), theirs, row.op)
             if pair.ours in known:
                 pairs.append(pair)
     return pairs

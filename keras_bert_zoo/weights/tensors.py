@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 import numpy as np
 import safetensors
 import safetensors.numpy
+from huggingface_hub import split_state_dict_into_shards_factory
 
-from keras_bert_zoo.errors import CheckpointError
+from keras_bert_zoo.errors import CheckpointError, ConfigError
 from keras_bert_zoo.files import new_file
 from keras_bert_zoo.weights.rows import Shape
 
@@ -52,11 +54,11 @@ class SafetensorsFolder:
         elif index.is_file():
             self.where = str(index)
             self._files = self._shards(index)
-        elif (self._folder / PICKLE).is_file():
+        elif any((self._folder / name).is_file() for name in (PICKLE, f"{PICKLE}.index.json")):
             raise CheckpointError(
-                f"{self._folder} has only {PICKLE}, a pickle, and reading a pickle runs any code that is in it."
-                " Convert it where you trust it: torch.load(..., weights_only=True), then"
-                f" safetensors.torch.save_file to {WEIGHTS}."
+                f"{self._folder} has only {PICKLE}, a pickle, and reading a pickle runs any code that is in it. Where"
+                " you trust it, convert it; in an environment with torch and safetensors this does:"
+                f" {_convert_command(self._folder)}"
             )
         else:
             raise CheckpointError(f"{self._folder} has no weights: neither {WEIGHTS} nor {INDEX}.")
@@ -98,7 +100,38 @@ def write_safetensors(tensors: Mapping[str, np.ndarray], path: Path) -> None:
     """Write contiguous arrays to a file, aside first, so that the name never shows half of it."""
     with new_file(path) as aside:
         # The metadata is what transformers writes and asks for when it reads.
-        safetensors.numpy.save_file(dict(tensors), aside, metadata={"format": "pt"})
+        try:
+            safetensors.numpy.save_file(dict(tensors), aside, metadata={"format": "pt"})
+        except safetensors.SafetensorError as cause:  # a full disk is told so
+            raise OSError(f"{path}: {cause}") from cause
+
+
+def write_shards(tensors: Mapping[str, np.ndarray], folder: Path, max_shard_size: int | str) -> Path:
+    """Write arrays in their order to files of at most so many bytes, with an index, and return the index's path.
+
+    One file that holds them all has no index.  Raises: ConfigError on a size that is none.
+    Source: huggingface_hub's own split, which transformers uses; transformers modeling_utils.py, `save_pretrained`.
+    """
+    try:
+        split = split_state_dict_into_shards_factory(
+            dict(tensors),
+            get_storage_size=lambda tensor: tensor.nbytes,
+            filename_pattern=WEIGHTS.replace(".safetensors", "{suffix}.safetensors"),
+            max_shard_size=max_shard_size,
+        )
+    except (ValueError, AttributeError, TypeError):
+        split = None
+    if split is None or (isinstance(max_shard_size, int) and max_shard_size < 1):
+        raise ConfigError(f"max_shard_size is {max_shard_size!r}, write bytes or a size such as 500MB or 5GB.")
+    for name, members in split.filename_to_tensors.items():
+        write_safetensors({member: tensors[member] for member in members}, folder / name)
+    if not split.is_sharded:
+        return folder / WEIGHTS
+    metadata = {"total_parameters": sum(tensor.size for tensor in tensors.values()), **split.metadata}
+    index = {"metadata": metadata, "weight_map": split.tensor_to_filename}
+    with new_file(folder / INDEX) as aside:
+        aside.write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return folder / INDEX
 
 
 def read_json(path: Path, error: type[Exception]) -> dict[str, Any]:
@@ -112,6 +145,17 @@ def read_json(path: Path, error: type[Exception]) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise error(f"{path} holds a JSON {type(values).__name__}, an object was expected.")
     return values
+
+
+def _convert_command(folder: Path) -> str:
+    """Return the command that makes `model.safetensors` of a folder's pickles, to be typed in a shell."""
+    code = (
+        "import sys, pathlib, torch, safetensors.torch as s; f = pathlib.Path(sys.argv[1]);"
+        " w = {n: t.contiguous().clone() for p in sorted(f.glob('pytorch_model*.bin'))"
+        " for n, t in torch.load(p, map_location='cpu', weights_only=True).items()};"
+        f" s.save_file(w, f / '{WEIGHTS}', metadata={{'format': 'pt'}})"
+    )
+    return f'python -c "{code}" {shlex.quote(str(folder))}'
 
 
 def _open(path: Path) -> Any:

@@ -87,7 +87,7 @@ def write_folder(parts: Parts, folder: Path, *, allow: Sequence[str] = ()) -> Au
 
     config, changes = expressed(parts.config, checkpoints.KNOWN, format="tf1", allow=allow)
     rows = [*ROWS, *(parts.head.rows("tf1") if parts.head else [])]
-    tensors = export_rows(parts.all, rows)
+    tensors = export_rows(parts.all, rows, parts.dtype)
     prefix = folder / checkpoints.PREFIX
     checkpoints.write_rest(parts, config, folder)
     with checkpoints.written(prefix):
@@ -97,7 +97,7 @@ def write_folder(parts: Parts, folder: Path, *, allow: Sequence[str] = ()) -> Au
             shape_and_slices=[""] * len(tensors),
             tensors=[tf.constant(tensor) for tensor in tensors.values()],
         )
-    return export_audit(parts.all, rows, str(prefix), config_changes=changes)
+    return export_audit(parts.all, rows, str(prefix), parts.dtype, config_changes=changes)
 
 
 def _slot_of(name: str) -> str | None:

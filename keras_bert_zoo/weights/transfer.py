@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
 import keras
+import ml_dtypes
 import numpy as np
 
 from keras_bert_zoo.errors import CheckpointError
@@ -116,8 +117,8 @@ def import_rows(
             broken += [] if np.isfinite(value).all() else [pair.theirs]
             variables[pair.ours].assign(pair.op.ours(value).astype(variables[pair.ours].dtype))
     if broken:
-        told = f"{reader.where}: not every number is finite (NaN or infinite) in {_quoted(broken)}."
-        warnings.warn(f"{told} The model's answers cannot be trusted: fetch the file again.", stacklevel=2)
+        told = f"{reader.where}: {_quoted(broken)} holds numbers that are NaN or infinite; the model cannot answer with"
+        warnings.warn(f"{told} them. Train it again, or fetch the file again.", stacklevel=2)
     return audit
 
 
@@ -154,8 +155,8 @@ def compare(model: keras.Model, reader: TensorReader, rows: Sequence[AnyRow]) ->
     return audit, pairs
 
 
-def export_rows(model: keras.Model, rows: Sequence[AnyRow]) -> dict[str, np.ndarray]:
-    """Return every weight of the model under its name in the other format, in the dtype the model stores.
+def export_rows(model: keras.Model, rows: Sequence[AnyRow], dtype: str | None = None) -> dict[str, np.ndarray]:
+    """Return every weight of the model under its name in the other format, in the dtype the model stores or `dtype`.
 
     The arrays are contiguous: safetensors writes the memory as it lies and would store a transposed view wrongly.
     Raises: CheckpointError where a weight has no row or two weights share a name.
@@ -169,18 +170,50 @@ def export_rows(model: keras.Model, rows: Sequence[AnyRow]) -> dict[str, np.ndar
             " Pass the rows of its head too."
         )
     _refuse_twins(f"Model '{model.name}' would write", [pair.theirs for pair in pairs])
-    return {
-        pair.theirs: np.ascontiguousarray(pair.op.theirs(keras.ops.convert_to_numpy(variables[pair.ours].value)))
-        for pair in pairs
-    }
+    tensors = {}
+    for pair in pairs:
+        value = pair.op.theirs(keras.ops.convert_to_numpy(variables[pair.ours].value))
+        tensors[pair.theirs] = np.ascontiguousarray(value if dtype is None else value.astype(numpy_dtype(dtype)))
+    return tensors
 
 
-def export_audit(
-    model: keras.Model, rows: Sequence[AnyRow], where: str, *, config_changes: tuple[str, ...] = ()
-) -> Audit:
-    """Return the audit of a model that was written whole with these rows."""
-    matched = tuple((pair.ours, pair.theirs) for pair in expand(rows, variables_by_path(model)))
-    return Audit(where, matched=matched, config_changes=config_changes)
+def export_audit(model: keras.Model, rows: Sequence[AnyRow], where: str, dtype: str | None = None, *, config_changes: tuple[str, ...] = ()) -> Audit:
+    """Return the audit of a model that was written whole with these rows, in the dtype it stores or `dtype`."""
+    variables = variables_by_path(model)
+    pairs = expand(rows, variables)
+    return Audit(
+        where,
+        matched=tuple((pair.ours, pair.theirs) for pair in pairs),
+        dtype_changes=tuple(
+            f"'{pair.theirs}' {variables[pair.ours].dtype} -> {dtype}"
+            for pair in pairs
+            if dtype not in (None, variables[pair.ours].dtype)
+        ),
+        config_changes=config_changes,
+    )
+
+
+def common_dtype(names: Iterable[str]) -> str:
+    """Return the widest of some float dtypes, that of a file which says only one."""
+    found = set(names)
+    # half of either kind is no part of the other
+    return found.pop() if len(found) == 1 else "float64" if "float64" in found else "float32"
+
+
+def numpy_dtype(name: str) -> np.dtype:
+    """Return NumPy's dtype of that name; bfloat16 is none of its own."""
+    return np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else name)
+
+
+def warn_of_widened(audit: Audit) -> None:
+    """Warn where half precision was read into float32, so that nobody wonders about the memory."""
+    halves = {change.split()[1] for change in audit.dtype_changes if change.endswith("16 -> float32")}
+    for half in sorted(halves):
+        warnings.warn(
+            f"{audit.where} stores {half}; it is loaded as float32, which takes twice the memory. Pass"
+            f' dtype="{half}" to keep it as it is, or dtype="float32" to say that this is meant.',
+            stacklevel=3,
+        )
 
 
 def variables_by_path(model: keras.Model) -> dict[str, keras.Variable]:

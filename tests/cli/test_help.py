@@ -58,7 +58,9 @@ def test_without_a_command_there_is_help():
     assert "Start here:" in result.stderr
 
 
-@pytest.mark.parametrize("arguments", [[], ["train"], ["predict"]], ids=["kbz", "train", "predict"])
+@pytest.mark.parametrize(
+    "arguments", [[], ["train"], ["predict"], ["convert"]], ids=["kbz", "train", "predict", "convert"]
+)
 def test_help_is_quick_and_imports_no_tensorflow(arguments):
     def once():
         before = resource.getrusage(resource.RUSAGE_CHILDREN)

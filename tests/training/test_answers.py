@@ -8,7 +8,7 @@ import tiny
 from fake_heads import Chooser
 
 import keras_bert_zoo as kbz
-from keras_bert_zoo.bundle import check_columns
+from keras_bert_zoo.data.columns import check_columns
 from keras_bert_zoo.errors import ConfigError, DataError
 from keras_bert_zoo.training import fit as fit_module
 from keras_bert_zoo.training.answers import Answers, column_specs, order_by_size

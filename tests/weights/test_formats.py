@@ -11,7 +11,8 @@ from keras_bert_zoo import bundle as bundles
 from keras_bert_zoo import weights
 from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.errors import CheckpointError, ConfigError
-from keras_bert_zoo.weights.formats import Weights, expressed
+from keras_bert_zoo.weights.formats import Weights, expressed, expressed_head
+from keras_bert_zoo.weights.transfer import common_dtype
 
 KNOWN = {"hidden_act": ("gelu_tanh", "relu"), "layer_norm_eps": (1e-12,), "pooler": (True,)}
 
@@ -22,6 +23,8 @@ def test_a_folder_is_of_the_format_its_files_say(tmp_path):
     (tmp_path / "config.json").write_text('{"registered_name": "somebody>Else"}')
     with pytest.raises(CheckpointError, match=r"is of no weight format known here \(huggingface.*format="):
         weights.find(tmp_path)
+    (tmp_path / "config.json").write_text('{"registered_name": "keras_hub>BertBackbone"}')
+    assert weights.find(tmp_path) == "keras_hub"
     with pytest.raises(CheckpointError, match="absent: there is no such folder"):
         weights.find(tmp_path / "absent")
 
@@ -56,6 +59,47 @@ def test_a_config_that_a_format_cannot_say_changes_only_where_it_may():
     changed, changes = expressed(config, KNOWN, format="stone", allow=["hidden_act", "layer_norm_eps"])
     assert changed == config.replace(hidden_act="gelu_tanh", layer_norm_eps=1e-12)
     assert changes == ("hidden_act 'gelu_erf' -> 'gelu_tanh'", "layer_norm_eps 1e-05 -> 1e-12")
+
+
+def test_how_a_head_computes_changes_only_where_it_may():
+    config = BertConfig(hidden_act="gelu_tanh")
+    known = {"layer_norm_eps": 1e-5}
+    plain = kbz.heads.MaskedLM()
+    assert expressed_head(plain, config, {}, format="stone", allow=()) == (
+        {"hidden_act": None, "layer_norm_eps": None},
+        (),
+    )
+    with pytest.raises(ConfigError) as told:
+        expressed_head(plain, config, known, format="stone", allow=())
+    assert str(told.value) == (
+        "The format 'stone' has no word for head_layer_norm_eps 1e-12 (only 1e-05) in the head 'masked_lm'. The answers"
+        " would change: allow it with allow=['head_layer_norm_eps'] (--allow-change head_layer_norm_eps)."
+    )
+    assert expressed_head(plain, config, known, format="stone", allow=["head_layer_norm_eps"]) == (
+        {"hidden_act": None, "layer_norm_eps": 1e-5},
+        ("head_layer_norm_eps 1e-12 -> 1e-05",),
+    )
+    assert expressed_head(kbz.heads.Regression(), config, known, format="stone", allow=()) == ({}, ())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"hidden_act": "gelu"}, "MaskedLM: hidden_act is 'gelu', it must be one of gelu_erf, gelu_tanh"),
+        ({"layer_norm_eps": 0}, "MaskedLM: layer_norm_eps is 0, it must be a number above 0"),
+        ({"layer_norm_eps": True}, "MaskedLM: layer_norm_eps is True, it must be a number above 0"),
+        ({"layer_norm_eps": "1"}, "MaskedLM: layer_norm_eps is '1', it must be a number above 0"),
+    ],
+)
+def test_a_head_that_cannot_compute(arguments, told):
+    with pytest.raises(ConfigError, match=told):
+        kbz.heads.MaskedLM(**arguments)
+
+
+def test_the_widest_of_some_dtypes():
+    assert common_dtype(["bfloat16", "bfloat16"]) == "bfloat16"
+    assert common_dtype(["float16", "bfloat16"]) == common_dtype(["float16", "float32"]) == "float32"
+    assert common_dtype(["float64", "float16"]) == "float64"
 
 
 def test_weights_of_a_task_model_and_the_rest_of_its_encoder():

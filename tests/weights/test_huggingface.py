@@ -1,7 +1,10 @@
 """Hugging Face folders: read, written, and refused with a reason."""
 
 import dataclasses
+import itertools
 import json
+import shlex
+import warnings
 
 import bert_oracle
 import keras
@@ -10,12 +13,15 @@ import numpy as np
 import pytest
 import safetensors
 import safetensors.numpy
+import tiny
 from sizes import HIDDEN, LAYERS, POSITIONS
 
+import keras_bert_zoo as kbz
 from keras_bert_zoo import weights
 from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.encoder import build_encoder
 from keras_bert_zoo.errors import CheckpointError, ConfigError
+from keras_bert_zoo.weights.formats import Weights
 from keras_bert_zoo.weights.huggingface import import_weights, read_config, tensor_names, write_config, write_weights
 from keras_bert_zoo.weights.rows import TRANSPOSE, Row
 
@@ -26,6 +32,20 @@ HEAD = {
     "classifier.weight": np.arange(3 * HIDDEN, dtype=np.float32).reshape(3, HIDDEN),
     "classifier.bias": np.array([0.5, -1.5, 2.5], np.float32),
 }
+
+
+ALL_HEADS = [
+    kbz.heads.Classification(["a", "b", "c"]),
+    kbz.heads.MultiLabel(["a", "b", "c"]),
+    kbz.heads.Regression(),
+    kbz.heads.TokenClassification(["O", "B-x", "I-x"]),
+    kbz.heads.QuestionAnswering(),
+    kbz.heads.MultipleChoice(),
+    kbz.heads.MaskedLM(),
+    kbz.heads.NextSentence(),
+    kbz.heads.Pretraining(),
+    kbz.heads.SentenceEmbedding(),
+]
 
 
 def prefixed(values, prefix="bert."):
@@ -81,8 +101,10 @@ def check_outputs(encoder, expected, bound=1e-5):
 
 
 def test_the_table_of_formats():
-    assert weights.FORMATS["huggingface"] == "keras_bert_zoo.weights.huggingface"
-    assert all(module == f"keras_bert_zoo.weights.{name}" for name, module in weights.FORMATS.items())
+    for name, module in weights.FORMATS.items():
+        assert module == f"keras_bert_zoo.weights.{name}"
+        for function in ("belongs", "open_folder", "write_folder"):
+            assert callable(getattr(weights.named(name), function))
 
 
 # Reading
@@ -184,6 +206,31 @@ def test_several_files_with_an_index(tmp_path, encoder, expected):
     path.write_text("{")
     with pytest.raises(CheckpointError, match=r"index\.json cannot be read as JSON"):
         import_weights(encoder, tmp_path)
+
+
+@pytest.mark.parametrize("head", ALL_HEADS, ids=lambda head: head.name)
+def test_every_head_in_every_spelling(tmp_path, head):
+    bundle = tiny.bundle(head)
+    kbz.save(bundle, tmp_path)
+    path = tmp_path / "model.safetensors"
+    _, written = read(path)
+    assert any(name.startswith("bert.") for name in written) != head.whole_encoder
+    values = {name.removeprefix("bert."): value for name, value in written.items()}
+    if "cls.predictions.bias" in values:  # the copies that older files hold
+        values["cls.predictions.decoder.weight"] = values["embeddings.word_embeddings.weight"]
+        values["cls.predictions.decoder.bias"] = values["cls.predictions.bias"]
+    model = Weights(bundle.encoder, bundle.model) if head.whole_encoder else bundle.model
+    expected = {weight.path: np.asarray(weight.value) for weight in model.weights}
+    for prefix, spelling in itertools.product(["", "bert."], [dict, old_norms]):
+        parts = ("embeddings.", "encoder.", "pooler.")
+        renamed = {(prefix if n.startswith(parts) else "") + n: v for n, v in values.items()}
+        path.unlink()
+        safetensors.numpy.save_file(spelling(renamed), path, metadata={"format": "pt"})
+        for weight in model.weights:
+            weight.assign(np.full(weight.shape, 77.0))
+        assert import_weights(model, tmp_path, head_rows=head.rows("huggingface")).unused == ()
+        for weight in model.weights:
+            np.testing.assert_array_equal(weight, expected[weight.path])
 
 
 # Strict accounting
@@ -334,10 +381,16 @@ def test_files_that_are_not_there(tmp_path, encoder):
         read_config(tmp_path)
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80")
     with pytest.raises(
-        CheckpointError, match=r"only pytorch_model\.bin, a pickle.*runs any code.*Convert.*save_file"
+        CheckpointError, match=r"only pytorch_model\.bin, a pickle.*runs any code.*convert it.*this does: python -c"
     ) as caught:
         import_weights(encoder, tmp_path)
     assert "\n" not in str(caught.value)
+    python, option, code, folder = shlex.split(str(caught.value).split("this does: ")[1])
+    assert (python, option, folder) == ("python", "-c", str(tmp_path))
+    compile(code, "command", "exec")
+    (tmp_path / "pytorch_model.bin").rename(tmp_path / "pytorch_model.bin.index.json")
+    with pytest.raises(CheckpointError, match=r"only pytorch_model\.bin, a pickle"):
+        import_weights(encoder, tmp_path)
 
 
 @pytest.mark.parametrize("keep", [0, 5, 300, -1])
@@ -460,3 +513,130 @@ def test_the_config_is_written_with_the_words_of_the_head(tmp_path):
     with pytest.raises(ConfigError, match=r"config\.json: hidden_size would be 5, but the model has 12"):
         write_config(CONFIG, tmp_path, architecture="BertModel", extra={"hidden_size": 5})
     assert read_config(tmp_path) == (config, values)
+
+
+# Precision and shards
+
+
+def half_folder(path, dtype=ml_dtypes.bfloat16):
+    folder = folder_of(path, {name: value.astype(dtype) for name, value in TENSORS.items()})
+    tiny.tokenizer().save(folder)
+    return folder
+
+
+@pytest.mark.parametrize(("dtype", "name"), [(ml_dtypes.bfloat16, "bfloat16"), (np.float16, "float16")])
+def test_half_precision_is_widened_with_a_word(tmp_path, dtype, name):
+    folder = half_folder(tmp_path, dtype)
+    with pytest.warns(
+        UserWarning, match=rf"stores {name}; it is loaded as float32.*dtype=\"{name}\" to keep it"
+    ) as told:
+        bundle = kbz.load(folder)
+    assert told[0].filename == __file__
+    assert {weight.dtype for weight in bundle.encoder.weights} == {"float32"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        assert {weight.dtype for weight in kbz.load(folder, dtype="float32").encoder.weights} == {"float32"}
+        for same in (name, "auto"):
+            kept = kbz.load(folder, dtype=same)
+            assert {weight.dtype for weight in kept.encoder.weights} == {name}
+    bias = kept.encoder.get_layer("pooler").bias
+    assert np.asarray(bias.value).tobytes() == TENSORS["pooler.dense.bias"].astype(dtype).tobytes()
+
+
+def test_the_dtype_of_a_file_that_has_several(tmp_path):
+    mixed = {
+        name: value.astype(ml_dtypes.bfloat16 if "dense" in name else np.float32) for name, value in TENSORS.items()
+    }
+    tiny.tokenizer().save(folder_of(tmp_path, mixed))
+    assert {weight.dtype for weight in kbz.load(tmp_path, dtype="auto").encoder.weights} == {"float32"}
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float16"])
+def test_saving_in_half_precision_is_asked_for(tmp_path, name):
+    bundle = tiny.bundle(kbz.heads.Classification(["a", "b", "c"]))
+    kbz.save(bundle, tmp_path / "whole")
+    kbz.save(bundle, tmp_path / "half", dtype=name)
+    told = {folder: json.loads((tmp_path / folder / "config.json").read_text()) for folder in ("whole", "half")}
+    assert [told["whole"][key] for key in ("dtype", "torch_dtype")] == ["float32"] * 2
+    assert [told["half"][key] for key in ("dtype", "torch_dtype")] == [name] * 2
+    whole, half = (read(tmp_path / folder / "model.safetensors")[1] for folder in ("whole", "half"))
+    assert {value.dtype.name for value in whole.values()} == {"float32"}
+    assert {value.dtype.name for value in half.values()} == {name}
+    for key, value in whole.items():
+        assert half[key].tobytes() == value.astype(half[key].dtype).tobytes()
+    audit = write_weights(bundle.encoder, tmp_path / "a", prefix=False, dtype=name)
+    assert f"changed in dtype: {len(TENSORS)} of float32 -> {name}" in str(audit)
+    with pytest.raises(ConfigError, match="dtype is 'int8', weights are written as one of float32, bfloat16, float16"):
+        kbz.save(bundle, tmp_path / "no", dtype="int8")
+    assert not (tmp_path / "no").exists()
+
+
+def test_weights_in_several_files(tmp_path):
+    bundle = tiny.bundle(kbz.heads.MaskedLM())
+    whole = kbz.save(bundle, tmp_path / "whole")
+    parts = kbz.save(bundle, tmp_path / "parts", max_shard_size="10KB")
+    index = json.loads((parts / "model.safetensors.index.json").read_text())
+    _, expected = read(whole / "model.safetensors")
+    files = sorted(path.name for path in parts.glob("*.safetensors"))
+    assert len(files) > 2
+    assert files == [f"model-{i:05}-of-{len(files):05}.safetensors" for i in range(1, len(files) + 1)]
+    assert index["metadata"] == {
+        "total_parameters": sum(value.size for value in expected.values()),
+        "total_size": sum(value.nbytes for value in expected.values()),
+    }
+    found = {}
+    for name in files:
+        metadata, values = read(parts / name)
+        assert metadata == {"format": "pt"}
+        assert sum(value.nbytes for value in values.values()) <= 10_000
+        assert {index["weight_map"][tensor] for tensor in values} == {name}
+        found |= values
+    assert {n: x.tobytes() for n, x in found.items()} == {n: x.tobytes() for n, x in expected.items()}
+    first = index["weight_map"]["bert.embeddings.word_embeddings.weight"]  # layer by layer, as transformers does
+    assert first == files[0]
+    assert index["weight_map"]["cls.predictions.bias"] == files[-1]
+    again = kbz.load(parts)
+    for one, other in zip(again.model.trainable_variables, bundle.model.trainable_variables, strict=True):
+        np.testing.assert_array_equal(one, other)
+    one_file = kbz.save(bundle, tmp_path / "one", max_shard_size="5GB")
+    _, alone = read(one_file / "model.safetensors")
+    assert {n: x.tobytes() for n, x in alone.items()} == {n: x.tobytes() for n, x in expected.items()}
+    assert not (one_file / "model.safetensors.index.json").exists()
+
+
+@pytest.mark.parametrize("size", ["much", "5XB", 0, -1, ""])
+def test_a_shard_size_that_is_none(tmp_path, size):
+    with pytest.raises(ConfigError, match=rf"max_shard_size is {size!r}, write bytes or a size such as 500MB or 5GB"):
+        kbz.save(tiny.bundle(), tmp_path / "no", max_shard_size=size)
+    with pytest.raises(ConfigError, match=r"'keras_hub' has one file of weights: leave out max_shard_size"):
+        kbz.save(tiny.bundle(), tmp_path / "no", max_shard_size=size, format="keras_hub")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float32, ml_dtypes.bfloat16])
+def test_numbers_that_are_none_are_told(tmp_path, encoder, number, dtype):
+    values = {name: value.astype(dtype) for name, value in TENSORS.items()}
+    values["pooler.dense.bias"][5] = number
+    values["encoder.layer.1.output.dense.weight"][3, 2] = number
+    folder = folder_of(tmp_path, values)
+    with pytest.warns(UserWarning, match="NaN or infinite") as told:
+        import_weights(encoder, folder)
+    assert [str(warning.message) for warning in told] == [
+        f"{folder / 'model.safetensors'}: 'encoder.layer.1.output.dense.weight', 'pooler.dense.bias' holds numbers that"
+        " are NaN or infinite; the model cannot answer with them. Train it again, or fetch the file again."
+    ]
+
+
+def test_a_shard_that_is_cut_off_and_one_that_is_not_there(tmp_path):
+    parts = kbz.save(tiny.bundle(), tmp_path / "parts", max_shard_size="10KB")
+    last = sorted(parts.glob("*.safetensors"))[-1]
+    data = last.read_bytes()
+    last.write_bytes(data[:-9])
+    with pytest.raises(
+        CheckpointError, match=rf"{last.name} \({len(data) - 9} bytes\) cannot be read: .*fetch it again"
+    ):
+        kbz.load(parts)
+    last.unlink()
+    with pytest.raises(CheckpointError, match=rf"{last.name} is missing, though the index names it"):
+        kbz.load(parts)

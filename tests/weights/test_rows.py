@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_bert_zoo.weights.model_garden import encoder_rows
-from keras_bert_zoo.weights.rows import IDENTITY, TRANSPOSE, Constant, Pair, Row, expand
+from keras_bert_zoo.weights.rows import IDENTITY, TRANSPOSE, Constant, Pair, Row, expand, split_heads, split_heads_in
 
 
 @pytest.mark.parametrize("op", [IDENTITY, TRANSPOSE])
@@ -15,8 +15,25 @@ def test_an_op_undoes_itself(op):
     assert op.their_shape((2, 3)) == op.theirs(x).shape
 
 
+@pytest.mark.parametrize(
+    ("op", "shape", "theirs"),
+    [
+        (split_heads(4), (5, 12), (5, 4, 3)),
+        (split_heads(4), (12,), (4, 3)),
+        (split_heads_in(4), (12, 5), (4, 3, 5)),
+    ],
+)
+def test_heads_side_by_side_and_apart(op, shape, theirs):
+    x = np.arange(np.prod(shape)).reshape(shape)
+    assert op.theirs(x).shape == op.their_shape(shape) == theirs
+    np.testing.assert_array_equal(op.ours(op.theirs(x)), x)
+    np.testing.assert_array_equal(op.theirs(x).ravel(), x.ravel())  # head h has columns h*S to (h+1)*S
+
+
 def test_a_shape_costs_no_memory():
     assert TRANSPOSE.their_shape((10**9, 10**9, 7)) == (7, 10**9, 10**9)
+    assert split_heads(4).their_shape((10**9, 4 * 10**8)) == (10**9, 4, 10**8)
+    assert split_heads_in(4).their_shape((4 * 10**8, 10**9)) == (4, 10**8, 10**9)
 
 
 @pytest.mark.parametrize("row", encoder_rows(heads=3), ids=lambda row: row.ours)
@@ -52,6 +69,11 @@ def test_a_row_stands_for_every_layer_of_the_model():
         Pair("block_0/k/deep", "layer.0.d", IDENTITY),
         Pair("head/k", "head.k", IDENTITY),
     ]
+
+
+def test_a_name_that_counts_as_keras_does():
+    pairs = expand([Row("block_{i}/k", "encoder{_i}/{i}")], [f"block_{i}/k" for i in range(3)])
+    assert [pair.theirs for pair in pairs] == ["encoder/0", "encoder_1/1", "encoder_2/2"]
 
 
 def test_more_than_nine_layers():

@@ -4,6 +4,9 @@ Opt-in (`pytest -m transformers`): PyTorch and transformers are no part of any e
 """
 
 import json
+import shlex
+import subprocess
+import sys
 
 import bert_oracle
 import keras
@@ -17,6 +20,7 @@ import keras_bert_zoo as kbz
 from keras_bert_zoo import heads
 from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.encoder import build_encoder
+from keras_bert_zoo.errors import CheckpointError
 from keras_bert_zoo.weights.huggingface import import_weights, read_config, write_config, write_weights
 from keras_bert_zoo.weights.rows import TRANSPOSE, Row
 
@@ -267,3 +271,46 @@ def test_a_chooser_goes_both_ways(case, tmp_path):
     same_files(tmp_path / "ours", tmp_path / "theirs")
     again = run(strict_load("BertForMultipleChoice", tmp_path / "ours"), features)
     np.testing.assert_allclose(np.asarray(model(features)), again, atol=1e-5)
+
+
+def test_our_index_is_theirs(tmp_path):
+    source = theirs("BertModel", CASES[0])
+    source.save_pretrained(tmp_path / "theirs", max_shard_size="10KB")
+    tiny.tokenizer().save(tmp_path / "theirs")
+    kbz.save(kbz.load(tmp_path / "theirs"), tmp_path / "ours", max_shard_size="10KB")
+    name = "model.safetensors.index.json"
+    assert json.loads((tmp_path / "ours" / name).read_text()) == json.loads((tmp_path / "theirs" / name).read_text())
+    features = bert_oracle.inputs(CASES[0]["type_vocab_size"])
+    again = run(strict_load("BertModel", tmp_path / "ours"), features)
+    assert bert_oracle.difference(run(source, features), again, features["input_mask"]) == 0
+
+
+def test_the_command_that_a_refused_pickle_names(tmp_path):
+    import torch
+
+    folder = tmp_path / "a folder"
+    source = theirs("BertForMaskedLM", CASES[0])
+    source.save_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    tiny.tokenizer().save(folder)
+    torch.save(source.state_dict(), folder / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match="this does: python -c") as told:
+        kbz.load(folder)
+    command = str(told.value).split("this does: ")[1].replace("python", shlex.quote(sys.executable), 1)
+    subprocess.run(command, shell=True, check=True)
+    bundle = kbz.load(folder)  # the tied copies that the pickle holds are checked
+    kernel = source.bert.encoder.layer[1].output.dense.weight.detach().numpy().T
+    np.testing.assert_array_equal(bundle.encoder.get_layer("block_1").outer.kernel, kernel)
+
+
+def test_half_precision_is_theirs(tmp_path):
+    import torch
+    import transformers
+
+    source = theirs("BertModel", CASES[0]).to(torch.bfloat16)
+    source.save_pretrained(tmp_path / "theirs")
+    tiny.tokenizer().save(tmp_path / "theirs")
+    kbz.save(kbz.load(tmp_path / "theirs", dtype="auto"), tmp_path / "ours")
+    same_files(tmp_path / "ours", tmp_path / "theirs")
+    model = transformers.BertModel.from_pretrained(tmp_path / "ours", dtype="auto")
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}

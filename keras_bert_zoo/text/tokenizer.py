@@ -139,10 +139,6 @@ class Tokenizer:
             )
         return cls(vocabulary, where=str(path), **options)
 
-    def save_vocabulary(self, path: str | os.PathLike[str]) -> None:
-        """Writes one token a line.  Raises VocabularyError if a token cannot be written on a line."""
-        write_vocabulary(self.vocabulary, path)
-
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Writes vocab.txt and tokenizer_config.json as Hugging Face's BertTokenizer does; each appears whole.
 

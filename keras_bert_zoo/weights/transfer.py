@@ -177,7 +177,14 @@ def export_rows(model: keras.Model, rows: Sequence[AnyRow], dtype: str | None = 
     return tensors
 
 
-def export_audit(model: keras.Model, rows: Sequence[AnyRow], where: str, dtype: str | None = None, *, config_changes: tuple[str, ...] = ()) -> Audit:
+def export_audit(
+    model: keras.Model,
+    rows: Sequence[AnyRow],
+    where: str,
+    dtype: str | None = None,
+    *,
+    config_changes: tuple[str, ...] = (),
+) -> Audit:
     """Return the audit of a model that was written whole with these rows, in the dtype it stores or `dtype`."""
     variables = variables_by_path(model)
     pairs = expand(rows, variables)

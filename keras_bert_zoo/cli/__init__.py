@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from importlib import import_module
 from typing import Any
 
@@ -49,6 +50,7 @@ def main() -> None:
 
 
 def run() -> None:
-    """Be the `kbz` script: `main`, which Ctrl-C ends at once."""
+    """Be the `kbz` script: `main`, which Ctrl-C ends at once and whose warnings are notes of one line."""
     end_on_interrupt()
+    warnings.formatwarning = lambda message, *where, **line: f"Note: {message}\n"
     main()

@@ -2,6 +2,7 @@
 
 import json
 import resource
+import subprocess
 from contextlib import contextmanager
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import safetensors
 import safetensors.numpy
 import tiny
-from command_line import kbz, refused
+from command_line import SCRIPT, kbz, own_words, refused, shell
 
 import keras_bert_zoo as zoo
 
@@ -90,19 +91,31 @@ def test_precision(source, tmp_path):
     )
     assert {value.dtype.name for value in stored(tmp_path / "half").values()} == {"bfloat16"}
     # A half stays a half, also by way of another format; nothing is told, for nothing changes.
-    first = kbz("convert", tmp_path / "half", tmp_path / "preset", "--to", "keras_hub")
-    again = kbz("convert", tmp_path / "preset", tmp_path / "again", "--to", "huggingface")
-    for result in (first, again):
-        assert "dtype" not in result.stdout
-        assert result.stderr == ""
-    assert {n: x.tobytes() for n, x in stored(tmp_path / "again").items()} == {
-        n: x.tobytes() for n, x in stored(tmp_path / "half").items()
-    }
+    for format in set(MOOD.places) - {"huggingface"}:
+        there, back = tmp_path / format, tmp_path / f"back from {format}"
+        first = kbz("convert", tmp_path / "half", there, "--to", format)
+        again = kbz("convert", there, back, "--to", "huggingface")
+        for result in (first, again):
+            assert "dtype" not in result.stdout
+            assert result.stderr == ""
+        assert {n: x.tobytes() for n, x in stored(back).items()} == {
+            n: x.tobytes() for n, x in stored(tmp_path / "half").items()
+        }
     told = json.loads(
         kbz("convert", tmp_path / "half", tmp_path / "w", "--to", "huggingface", "--dtype", "float32", "--json").stdout
     )
     assert "'classifier.bias' bfloat16 -> float32" in told["written"]["dtype_changes"]
     assert len(told["written"]["dtype_changes"]) == count
+
+
+def test_other_commands_tell_that_a_half_is_widened_in_one_line(source, tmp_path):
+    zoo.save(zoo.load(source), tmp_path / "half", dtype="float16")
+    done = subprocess.run(
+        [SCRIPT, "export", "half", "--to", "served"], cwd=tmp_path, env=shell(), capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "served/1\n"), done.stderr
+    (line,) = own_words(done.stderr).splitlines()
+    assert line.startswith("Note: half/model.safetensors stores float16; it is loaded as float32")
 
 
 def test_double_precision_is_halved_with_a_word(source, tmp_path):

@@ -108,7 +108,7 @@ def test_an_unknown_source(folders, tmp_path, monkeypatch, command):
     monkeypatch.chdir(tmp_path)
     Path("train.tsv").write_bytes((folders / "train.tsv").read_bytes())
     message = refused(command[0], "minilm_l6_h384", *command[1:])
-    assert message.startswith("'minilm_l6_h384' is not known here. Did you mean minilm_l6_h384_uncased?")
+    assert message.startswith("'minilm_l6_h384' is not known here. Did you mean minilm_l6_h384_uncased, ")
 
 
 def test_control_c_leaves_nothing(folders, tmp_path):

@@ -50,6 +50,11 @@ _GARDEN_NEXT_SENTENCE: tuple[AnyRow, ...] = (
     Row("head_logits/kernel", "next_sentence/out_proj/kernel"),
     Row("head_logits/bias", "next_sentence/out_proj/bias"),
 )
+# Source: the same layers, in an encoder that Model Garden's export_tfhub_lib.py wrote with its masked-LM layer.
+_SAVED_MASKED_LM: tuple[AnyRow, ...] = (
+    *_TF1_MASKED_LM[:-1],
+    Row("head_masked_lm/bias", "cls/predictions/output_bias/bias"),
+)
 # A weight format -> where it keeps the two heads.
 _BOTH = {
     "huggingface": (_MASKED_LM, _NEXT_SENTENCE),
@@ -64,7 +69,8 @@ def _beside(own: tuple[AnyRow, ...], other: tuple[AnyRow, ...]) -> tuple[AnyRow,
 
 # Weights of one of the heads are often kept with the other one beside it: Google's own always are.
 MASKED_LM_PLACES: Mapping[str, Sequence[AnyRow]] = {
-    format: _beside(masked_lm, next_sentence) for format, (masked_lm, next_sentence) in _BOTH.items()
+    **{format: _beside(masked_lm, next_sentence) for format, (masked_lm, next_sentence) in _BOTH.items()},
+    "saved_model": _SAVED_MASKED_LM,
 }
 NEXT_SENTENCE_PLACES: Mapping[str, Sequence[AnyRow]] = {
     format: _beside(next_sentence, masked_lm) for format, (masked_lm, next_sentence) in _BOTH.items()

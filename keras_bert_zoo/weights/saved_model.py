@@ -27,6 +27,7 @@ MODEL, VARIABLES, ASSETS, OURS = "saved_model.pb", "variables/variables", "asset
 LOWER, VOCABULARY = "do_lower_case", "vocab_file"  # attributes of the model itself, beside its weights
 _TOKENS, _POOLER, _MASKED_LM = "word_embeddings/embeddings", "pooler_transform", "cls/predictions/output_bias/bias"
 _POSITIONS, _TYPES = "position_embedding/embeddings", "type_embeddings/embeddings"
+_HEADS = "cls/predictions/"
 _LAYER = "transformer/layer_{i}"
 _QUERY, _INNER = "transformer/layer_0/self_attention/query/kernel", "transformer/layer_0/intermediate/kernel"
 # The operation by which an activation shows in a graph; without any of them it is Google's GELU, the tanh form.
@@ -34,7 +35,7 @@ _ACTIVATIONS = {"Erf": "gelu_erf", "Erfc": "gelu_erf", "Relu": "relu", "Sigmoid"
 
 
 class NamedVariables:
-    """The variables of a SavedModel by their own names, an encoder's without what comes before all of them."""
+    """The variables of a SavedModel by their own names, without the name of the model that comes before some."""
 
     def __init__(self, file: Checkpoint) -> None:
         from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
@@ -50,7 +51,11 @@ class NamedVariables:
         flag = [a.checkpoint_key for a in nodes[children[LOWER]].attributes] if LOWER in children else []
         self.lower = bool(file.read(flag[0])) if flag else None
         # not weights: the flag, and how often a checkpoint was saved
-        self._keys = {name: key for name, key in self._keys.items() if file.dtype(key) not in ("bool", "int64")}
+        self._keys = {
+            re.sub(f"^.*/(?={_HEADS})", "", name): key
+            for name, key in self._keys.items()
+            if file.dtype(key) not in ("bool", "int64")
+        }
         before = [name.removesuffix(_TOKENS) for name in self._keys if name.endswith(_TOKENS)]
         if len(before) == 1:
             self._keys = {name.removeprefix(before[0]): key for name, key in self._keys.items()}

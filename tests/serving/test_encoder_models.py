@@ -12,12 +12,11 @@ import safetensors.numpy
 import tensorflow as tf
 import tensorflow_text
 import tiny
-from fresh import ask_fresh
 from sizes import HIDDEN, LAYERS, POSITIONS
 
 import keras_bert_zoo as kbz
 from keras_bert_zoo.errors import ConfigError, ExportError
-from keras_bert_zoo.serving import encoder_models
+from keras_bert_zoo.serving import encoder_models, fresh_process
 from keras_bert_zoo.serving.encoder_models import export_encoder
 
 LENGTH = 11
@@ -64,41 +63,45 @@ def check_same(got, want):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
-# Both, in other processes
+# Both, in another process
 
 
-def test_a_stranger_uses_them_with_tensorflow_alone(bundle, folders):
+@pytest.fixture(scope="module")
+def stranger(folders):
+    """Return what a process with TensorFlow and TF.Text alone gets: as any TF2 code would, and from the signatures."""
     script = Path(__file__).with_name("hub_stranger.py")
-    command = [sys.executable, script, *folders]
-    done = subprocess.run(command, input=json.dumps([TEXTS, PAIRS]), capture_output=True, text=True, check=False)
+    features = {name: value.tolist() for name, value in bert_oracle.inputs().items()}
+    asked = {"pairs": [TEXTS, PAIRS], "columns": [{"sentences": TEXTS}, features]}
+    command = [sys.executable, script, fresh_process.__file__, *folders]
+    done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    got = json.loads(done.stdout)
-    ten = [CLS, *ids("a good film"), SEP, *ids("it was"), SEP, 0]
-    assert got["input_word_ids"][0] == ten
+    return json.loads(done.stdout)
+
+
+def test_a_stranger_uses_them_with_tensorflow_alone(bundle, stranger):
+    got = stranger["pair"]
+    assert got["input_word_ids"][0] == [CLS, *ids("a good film"), SEP, *ids("it was"), SEP, 0]
     assert got["input_type_ids"][0] == [0] * 5 + [1] * 3 + [0]
     assert got["input_mask"][0] == [1] * 8 + [0]
     assert got["input_word_ids"][1] == [CLS, SEP, *bundle.tokenizer.tokenize(PAIRS[1:2]).values.numpy()[:6], SEP]
     assert got["input_word_ids"][3] == [CLS, *ids("so very bad"), SEP, *ids("good good good"), SEP]
-    assert got["special"] == {
+    packed = {name: np.array(got[name], "int32") for name in bert_oracle.inputs()}
+    check_same({name: got[name] for name in set(got) - set(packed)}, bundle.encoder(packed))
+    assert stranger["special"] == {
         "vocab_size": len(tiny.VOCABULARY),
         "start_of_sequence_id": 2,
         "end_of_segment_id": 3,
         "padding_id": 0,
         "mask_id": 4,
     }
-    packed = {name: np.array(got[name], "int32") for name in bert_oracle.inputs()}
-    check_same({name: got[name] for name in set(got) - {"special", *packed}}, bundle.encoder(packed))
 
 
-def test_both_loaders_run_the_signatures(bundle, folders):
-    features = {name: value.tolist() for name, value in bert_oracle.inputs().items()}
-    jobs = [[str(folders.preprocessor), loader, "serving_default", {"sentences": TEXTS}] for loader in ("tf2", "tf1")]
-    jobs += [[str(folders.encoder), loader, "serving_default", features] for loader in ("tf2", "tf1")]
-    *packed, one, other = ask_fresh(jobs)
-    assert packed[0] == packed[1]
-    assert packed[0]["input_word_ids"][:2] == [[2, *ids("a good film"), 3] + [0] * 6, [2, 3] + [0] * 9]
+def test_both_loaders_run_the_signatures(bundle, stranger):
     want = bundle.encoder(bert_oracle.inputs())
-    for got in (one, other):
+    for packed, got in stranger["signatures"]:
+        assert set(packed) == set(bert_oracle.inputs())
+        assert packed["input_word_ids"][:2] == [[2, *ids("a good film"), 3] + [0] * 6, [2, 3] + [0] * 9]
+        assert packed["input_mask"][:2] == [[1] * 5 + [0] * 6, [1] * 2 + [0] * 9]
         assert set(got) == {"pooled_output", "sequence_output"}
         for key, value in got.items():
             np.testing.assert_allclose(value, want[key], atol=1e-5)
@@ -274,11 +277,11 @@ def test_with_keras_layers_of_tensorflow_hub(bundle, folders):
     features = {name: value.numpy() for name, value in hub.load(str(folders.preprocessor))(tf.constant(TEXTS)).items()}
     got = tf_keras.Model(texts, pooled).predict(tf.constant(TEXTS), verbose=0)
     np.testing.assert_allclose(got, bundle.encoder(features)["pooled_output"], atol=1e-5)
-    model.compile(tf_keras.optimizers.SGD(0.05), "mse")
+    model.compile(tf_keras.optimizers.Adam(0.02), "mse")
     before = layer.get_weights()
-    history = model.fit(tf.constant(TEXTS), tf.constant([1.0, -1.0, 2.0, 0.0]), epochs=20, verbose=0).history["loss"]
-    assert history[-1] < 0.5 * history[0]
-    assert sum(np.abs(one - other).max() > 0 for one, other in zip(before, layer.get_weights(), strict=True)) > 40
+    model.fit(tf.constant(TEXTS), tf.constant([1.0, -1.0, 2.0, 0.0]), verbose=0)
+    moved = [np.abs(one - other).max() > 0 for one, other in zip(before, layer.get_weights(), strict=True)]
+    assert sum(moved) > 0.9 * len(before)  # the bias of a key moves nothing
 
 
 # On disk
@@ -303,6 +306,7 @@ def test_files(folders):
 def test_versions_and_the_default_length(bundle, tmp_path, monkeypatch):
     saved = []
     monkeypatch.setattr(encoder_models, "_save", lambda model, signature, tokenizer, folder: saved.append(model))
+    monkeypatch.setattr(encoder_models, "_encoder", lambda bundle: (tf.Module(), None))
     first = export_encoder(bundle, tmp_path)
     assert saved[0].__call__(tf.constant(TEXTS))["input_mask"].shape == (4, POSITIONS)  # fewer than 128
     assert first == (tmp_path / "preprocessor/1", tmp_path / "encoder/1")
@@ -331,15 +335,11 @@ def test_no_pooler(tmp_path):
 
 
 def test_a_failed_export_leaves_nothing(bundle, tmp_path, monkeypatch):
-    save, calls = tf.saved_model.save, []
+    def fail(bundle):
+        assert len(list(tmp_path.glob("preprocessor/.1.*/saved_model.pb"))) == 1  # the other is written by now
+        raise OSError("disk full")
 
-    def fail(*arguments, **options):
-        calls.append(arguments)
-        if len(calls) == 2:
-            raise OSError("disk full")
-        save(*arguments, **options)
-
-    monkeypatch.setattr(tf.saved_model, "save", fail)
+    monkeypatch.setattr(encoder_models, "_encoder", fail)
     with pytest.raises(OSError, match="disk full"):
         export_encoder(bundle, tmp_path)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
@@ -353,7 +353,8 @@ def test_a_cased_packed_encoder_under_a_head(tmp_path):
     cased = kbz.Tokenizer(tiny.VOCABULARY, lower=False)
     packed = kbz.Bundle(kbz.with_layout(made.encoder, "packed"), cased, made.head, made.model)
     folders = export_encoder(packed, tmp_path)
-    check_same(tf.saved_model.load(str(folders.encoder))(inputs()), made.encoder(bert_oracle.inputs()))
-    assert not tf.saved_model.load(str(folders.encoder)).do_lower_case.numpy()
+    encoder = tf.saved_model.load(str(folders.encoder))
+    check_same(encoder(inputs()), made.encoder(bert_oracle.inputs()))
+    assert not encoder.do_lower_case.numpy()
     got = tf.saved_model.load(str(folders.preprocessor)).tokenize(tf.constant(["a Good"])).to_list()
     assert got == [[ids("a"), ids("[UNK]")]]

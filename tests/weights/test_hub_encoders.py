@@ -63,12 +63,12 @@ def their_export(folder, kind):
         variable.assign(rng.normal(0, 0.3, variable.shape) + ("gamma" in variable.name))
     items = holder.checkpoint_items if with_mlm else {"encoder": holder}
     folder.mkdir(parents=True)
-    tf.train.Checkpoint(**items).write(str(folder / "checkpoint"))
+    checkpoint = tf.train.Checkpoint(**items).save(str(folder / "checkpoint"))
     (folder / "words.txt").write_text("".join(f"{token}\n" for token in tiny.VOCABULARY))
     lib.export_model(
         str(folder / kind),
         **told,
-        model_checkpoint_path=str(folder / "checkpoint"),
+        model_checkpoint_path=checkpoint,
         with_mlm=with_mlm,
         vocab_file=str(folder / "words.txt"),
         do_lower_case=True,
@@ -250,7 +250,7 @@ def test_files_that_are_missing_or_cut_off(folder, tmp_path):
         saved_model.open_folder(tmp_path / "empty")
     data = (folder / DATA).read_bytes()
     (folder / DATA).write_bytes(data[:-100])
-    with pytest.raises(CheckpointError, match=f"its .data files have {len(data) - 100} bytes.*they are cut off"):
+    with pytest.raises(CheckpointError, match=r"cannot be read: .*damaged: fetch them again"):
         kbz.load(folder)
     (folder / DATA).write_bytes(data[:50] + b"####" + data[54:])
     with pytest.raises(CheckpointError, match="cannot be read"):

@@ -23,6 +23,7 @@ _PUBLIC: dict[str, str | None] = {
     "strategy": "keras_bert_zoo.training.strategy",
     "finetune": "keras_bert_zoo.recipe",
     "export_saved_model": "keras_bert_zoo.serving.saved_model",
+    "export_encoder": "keras_bert_zoo.serving.encoder_models",
     "data": None,
     "errors": None,
     "heads": None,

@@ -217,7 +217,7 @@ def write(
     dtype: str | None = None,
     max_shard_size: int | str | None = None,
 ) -> Audit:
-    """Write a bundle's files into an empty folder, in a format of `weights.FORMATS`, and `zoo.json` beside them.
+    """Write a bundle's files into an empty folder, in a format of `weights.TARGETS`, and `zoo.json` beside them.
 
     `allow` names fields of the config that may change where the format has no word for them.
     Raises: ConfigError naming such a field; CheckpointError where a weight has no place in the format.

@@ -61,7 +61,7 @@ def convert(
 ) -> Conversion:
     """Write what `kbz.load` reads as a folder of another weight format; it appears whole or not at all.
 
-    `to` is one of `kbz.weights.FORMATS`, `format` that of the source, told by its files unless given.  `dtype` is
+    `to` is one of `kbz.weights.TARGETS`, `format` that of the source, told by its files unless given.  `dtype` is
     that of the target's tensors: the source's own unless given, float32 where it has several.  `allow` and
     `max_shard_size` see `kbz.save`, the rest `kbz.load`.
     Raises: what these raise; CheckpointError where the target cannot be written.

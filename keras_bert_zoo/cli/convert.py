@@ -8,13 +8,13 @@ import click
 
 from keras_bert_zoo.cli.options import fetched, json_option, print_json, told_warnings, working
 from keras_bert_zoo.files import check_absent
-from keras_bert_zoo.weights import FORMATS
+from keras_bert_zoo.weights import FORMATS, TARGETS
 
 
 @click.command()
 @click.argument("source")
 @click.argument("target", type=click.Path())
-@click.option("--to", "to", type=click.Choice(list(FORMATS)), required=True, help="Format to write.")
+@click.option("--to", "to", type=click.Choice(TARGETS), required=True, help="Format to write.")
 @click.option("--from", "format", type=click.Choice(list(FORMATS)), help="Format of SOURCE; its files tell.")
 @click.option(
     "--allow-change",

@@ -59,6 +59,11 @@ _KERAS_HUB_MASKED_LM: tuple[AnyRow, ...] = (
     Row("head_transform/norm/beta", "task/layers/masked_lm_head/_intermediate_layer_norm/vars/1"),
     Row("head_masked_lm/bias", "task/layers/masked_lm_head/vars/0"),
 )
+# Source: the same layers, in an encoder that Model Garden's export_tfhub_lib.py wrote with its masked-LM layer.
+_SAVED_MASKED_LM: tuple[AnyRow, ...] = (
+    *_TF1_MASKED_LM[:-1],
+    Row("head_masked_lm/bias", "cls/predictions/output_bias/bias"),
+)
 # A weight format -> where it keeps the two heads.
 _BOTH = {
     "huggingface": (_MASKED_LM, _NEXT_SENTENCE),
@@ -75,6 +80,7 @@ def _beside(own: tuple[AnyRow, ...], other: tuple[AnyRow, ...]) -> tuple[AnyRow,
 MASKED_LM_PLACES: Mapping[str, Sequence[AnyRow]] = {
     **{format: _beside(masked_lm, next_sentence) for format, (masked_lm, next_sentence) in _BOTH.items()},
     "keras_hub": _KERAS_HUB_MASKED_LM,
+    "saved_model": _SAVED_MASKED_LM,
 }
 NEXT_SENTENCE_PLACES: Mapping[str, Sequence[AnyRow]] = {
     format: _beside(next_sentence, masked_lm) for format, (masked_lm, next_sentence) in _BOTH.items()

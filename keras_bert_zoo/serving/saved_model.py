@@ -81,7 +81,10 @@ def export_bundle(
     """
     bundle = source if isinstance(source, Bundle) else load(source)
     if bundle.head is None or bundle.model is None:
-        raise ExportError(f"{source}: an encoder without a head cannot answer texts. Fine-tune it first (kbz train).")
+        raise ExportError(
+            f"{source}: an encoder without a head cannot answer texts. Fine-tune it first (kbz train),"
+            " or export the encoder itself (kbz export --as encoder)."
+        )
     limit = bundle.max_length if max_length is None else max_length
     return export_saved_model(
         bundle.model,

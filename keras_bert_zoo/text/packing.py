@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras_bert_zoo.errors import ConfigError, DataError
 
 
-def kept_lengths(first: tf.Tensor, second: tf.Tensor, room: int) -> tuple[tf.Tensor, tf.Tensor]:
+def kept_lengths(first: tf.Tensor, second: tf.Tensor, room: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """How much of each segment stays when a pair shares `room` tokens and the longer one gives way first.
 
     int [B], int [B] -> int [B], int [B].
@@ -40,15 +40,39 @@ def pack(
         raise ConfigError(
             f"max_length is {max_length}, but [CLS] and [SEP] alone take {special}. Raise it to {special} or more."
         )
-    room = max_length - special
+    return _filled(segments, (cls_id, sep_id, pad_id), max_length, to_the_end=False)
+
+
+def pack_to(
+    segments: Sequence[tf.RaggedTensor], *, cls_id: int, sep_id: int, pad_id: int, length: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    """Packs one or two segments as `pack` does, but pads each row to `length` tokens, an int32 tensor [].
+
+    Where `length` has no room for the special tokens, running it raises TensorFlow's InvalidArgumentError.
+    Source: TF.Text, RoundRobinTrimmer, combine_segments and pad_model_inputs: dealt out in turns, a pair's tokens end
+    where `kept_lengths` ends.
+    """
+    special = len(segments) + 1
+    room = f"seq_length has no room for [CLS] and [SEP], which alone take {special}."
+    with tf.control_dependencies([tf.debugging.assert_greater_equal(length, special, message=room)]):
+        return _filled(segments, (cls_id, sep_id, pad_id), tf.identity(length), to_the_end=True)
+
+
+def _filled(
+    segments: Sequence[tf.RaggedTensor], special_ids: tuple[int, int, int], limit: int | tf.Tensor, *, to_the_end: bool
+) -> dict[str, tf.Tensor]:
+    """Cut rows at `limit` tokens and pad to the longest row, or to the limit itself."""
+    special = len(segments) + 1
+    room = limit - special
     lengths = [tf.cast(segment.row_lengths(), tf.int32) for segment in segments]
     kept = (tf.minimum(lengths[0], room),) if len(segments) == 1 else kept_lengths(lengths[0], lengths[1], room)
 
     # All ids in one line, the special ones at its end; then one gather fills the grid.
-    values = tf.concat([*(tf.cast(s.values, tf.int32) for s in segments), [cls_id, sep_id, pad_id]], axis=0)
+    values = tf.concat([*(tf.cast(s.values, tf.int32) for s in segments), special_ids], axis=0)
     total = tf.size(values)
     cls_at, sep_at, pad_at = total - 3, total - 2, total - 1
-    width = tf.reduce_max(tf.concat([tf.add_n(kept) + special, [special]], axis=0))
+    longest = tf.reduce_max(tf.concat([tf.add_n(kept) + special, [special]], axis=0))
+    width = limit if to_the_end else longest
     column = tf.range(width)[None, :]  # [1,T]
 
     # From the row's end to its beginning, each part overwrites what stands before its own end.

@@ -17,9 +17,12 @@ FORMATS = {
     "tf1": "keras_bert_zoo.weights.tf1",
     "model_garden": "keras_bert_zoo.weights.model_garden",
     "keras_hub": "keras_bert_zoo.weights.keras_hub",
+    "saved_model": "keras_bert_zoo.weights.saved_model",
 }
+# Those that weights are written in; a SavedModel is an export, for it holds a graph too.
+TARGETS = tuple(name for name in FORMATS if name != "saved_model")
 
-__all__ = ["FORMATS", "find", "named"]
+__all__ = ["FORMATS", "TARGETS", "find", "named"]
 
 
 def named(name: str) -> Format:

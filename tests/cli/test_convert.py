@@ -181,7 +181,7 @@ def test_a_target_that_is_there(source, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "target"]
 
 
-@pytest.mark.parametrize("format", zoo.weights.FORMATS)
+@pytest.mark.parametrize("format", zoo.weights.TARGETS)
 def test_a_full_disk_leaves_nothing(source, tmp_path, format):
     with full_disk():
         line = refused("convert", source, tmp_path / "target", "--to", format)

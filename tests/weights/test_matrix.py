@@ -53,7 +53,7 @@ def has_place(name, format):
 
 CASES = [
     (one, other, name)
-    for one, other in itertools.permutations(weights.FORMATS, 2)
+    for one, other in itertools.permutations(weights.TARGETS, 2)
     for name in HEADS
     if has_place(name, one) and has_place(name, other)
 ]
@@ -114,10 +114,10 @@ def written(tmp_path_factory):
 
 
 def test_no_place_is_lost():
-    assert set(PLACES) == set(weights.FORMATS)
+    assert set(PLACES) == set(weights.TARGETS)
     for format, names in PLACES.items():
         assert {name for name in HEADS if has_place(name, format)} == names
-    assert {case[:2] for case in CASES} == set(itertools.permutations(weights.FORMATS, 2))
+    assert {case[:2] for case in CASES} == set(itertools.permutations(weights.TARGETS, 2))
 
 
 @pytest.mark.parametrize(("one", "other", "name"), CASES)

@@ -10,11 +10,15 @@ import threading
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tf1_oracle
+import tiny
 from package_index import make_tar
 from sizes import HEADS, HIDDEN, INNER, LAYERS, POSITIONS, TYPES, VOCAB
 from web_server import drop
 
+import keras_bert_zoo as kbz
 from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.errors import ConfigError, DownloadError
 from keras_bert_zoo.zoo import archive, checksums, entries, fetch, https
@@ -360,3 +364,16 @@ def test_two_at_once_fetch_once(cache, web, preset, monkeypatch):
     assert len(web.asked) == 1
     assert ends[0] == ends[1]
     assert said[0].startswith("waiting for another process that prepares tiny-")
+
+
+def test_a_preset_of_google_s_loads_by_its_name(web, preset, tmp_path):
+    """The archive holds a checkpoint of TF1 and nothing that tells its casing: the entry does."""
+    want = tf1_oracle.named(tf1_oracle.tensors("pretraining"))
+    folder = tf1_oracle.write_folder(tmp_path / "google", {**want, **tf1_oracle.adam(want)}, tiny.VOCABULARY)
+    web.files["/bert.zip"] = make_zip({path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()})
+    bundle = kbz.load("tiny")
+    assert bundle.head.name == "pretraining"
+    assert bundle.tokenizer.settings.lower is False
+    assert bundle.config == CONFIG
+    table = bundle.encoder.get_layer("embeddings").token.embeddings
+    np.testing.assert_array_equal(table, want["bert/embeddings/word_embeddings"])

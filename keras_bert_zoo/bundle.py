@@ -8,7 +8,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.data.batching import table_columns
 from keras_bert_zoo.data.columns import check_columns
 from keras_bert_zoo.encoder import build_encoder, encoder_config
-from keras_bert_zoo.errors import ConfigError, VocabularyError
+from keras_bert_zoo.errors import CheckpointError, ConfigError, VocabularyError
 from keras_bert_zoo.files import new_folder
 from keras_bert_zoo.text import settings
 from keras_bert_zoo.text.tokenizer import Tokenizer
@@ -203,9 +204,21 @@ def save(
     `max_shard_size`, such as "5GB", parts the weights into several files, as `transformers` does.
     Raises: ConfigError where the folder is there already and `overwrite` is false.
     """
-    with new_folder(folder, overwrite=overwrite) as partial:
+    with whole_folder(folder, overwrite=overwrite) as partial:
         write(bundle, partial, format=format, allow=allow, dtype=dtype, max_shard_size=max_shard_size)
     return Path(folder)
+
+
+@contextmanager
+def whole_folder(folder: str | Path, *, overwrite: bool) -> Iterator[Path]:
+    """Hand out a folder to fill, see `files.new_folder`.  Raises: CheckpointError where it cannot be written."""
+    try:
+        with new_folder(folder, overwrite=overwrite) as partial:
+            yield partial
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder} cannot be written: {error}. Nothing is left of it: make room, or choose another folder."
+        ) from error
 
 
 def write(

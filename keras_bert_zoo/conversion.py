@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from keras_bert_zoo import weights
-from keras_bert_zoo.bundle import read, write
-from keras_bert_zoo.errors import CheckpointError
-from keras_bert_zoo.files import check_absent, new_folder
+from keras_bert_zoo.bundle import read, whole_folder, write
+from keras_bert_zoo.files import check_absent
 from keras_bert_zoo.weights.transfer import Audit, common_dtype
 
 
@@ -82,14 +81,9 @@ def convert(
     own = common_dtype(stored.values()) if stored else "float32"
     kind = dtype or ("float32" if own == "float64" else own)
     folder = Path(target).expanduser()
-    try:
-        with new_folder(folder, overwrite=overwrite) as partial:
-            given = write(bundle, partial, format=to, allow=allow, dtype=kind, max_shard_size=max_shard_size)
-            there = given.where.replace(str(partial), str(folder))
-    except OSError as error:
-        raise CheckpointError(
-            f"{folder} cannot be written: {error}. Nothing is left of it: make room, or choose another folder."
-        ) from error
+    with whole_folder(folder, overwrite=overwrite) as partial:
+        given = write(bundle, partial, format=to, allow=allow, dtype=kind, max_shard_size=max_shard_size)
+        there = given.where.replace(str(partial), str(folder))
     changes = (
         f"'{theirs}' {stored[ours]} -> {kind}" for ours, theirs in given.matched if stored.get(ours, kind) != kind
     )

@@ -126,14 +126,14 @@ def write_rest(parts: Parts, config: BertConfig, folder: Path) -> None:
 
 @contextmanager
 def written(prefix: Path) -> Iterator[None]:
-    """Write a checkpoint within the block, from main memory.  Raises: CheckpointError where TensorFlow cannot."""
+    """Write a checkpoint within the block, from main memory.  Raises: OSError where TensorFlow cannot."""
     import tensorflow as tf
 
     try:
         with tf.device("CPU"):
             yield
     except tf.errors.OpError as cause:
-        raise CheckpointError(f"{prefix} cannot be written: {cause.message}. Is the disk full?") from cause
+        raise OSError(f"{prefix.name}: {cause.message}") from cause
 
 
 def _prefixes(folder: Path) -> list[Path]:

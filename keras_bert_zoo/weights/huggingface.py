@@ -112,7 +112,7 @@ def write_folder(parts: Parts, folder: Path, *, allow: Sequence[str] = ()) -> Au
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     parts.tokenizer.save(folder)
-    return write_weights(
+    audit = write_weights(
         written,
         folder,
         head_rows=() if whole else head.rows("huggingface"),
@@ -120,6 +120,9 @@ def write_folder(parts: Parts, folder: Path, *, allow: Sequence[str] = ()) -> Au
         dtype=parts.dtype,
         max_shard_size=parts.max_shard_size,
     )
+    # A class of transformers without a pooler has no place for ours, which its head does not read.
+    left = {weight.path for weight in parts.all.weights} - {weight.path for weight in written.weights}
+    return dataclasses.replace(audit, unused=tuple(sorted(left)))
 
 
 def read_config(folder: str | os.PathLike[str]) -> tuple[BertConfig, Mapping[str, Any]]:

@@ -183,8 +183,9 @@ def test_a_target_that_is_there(source, tmp_path):
 
 @pytest.mark.parametrize("format", zoo.weights.TARGETS)
 def test_a_full_disk_leaves_nothing(source, tmp_path, format):
+    bare = ["--encoder-only", "--unused", "classifier.*"] if format not in MOOD.places else []
     with full_disk():
-        line = refused("convert", source, tmp_path / "target", "--to", format)
+        line = refused("convert", source, tmp_path / "target", "--to", format, *bare)
     assert line.startswith(f"{tmp_path / 'target'} cannot be written: ")
     assert "File too large" in line
     assert line.endswith("Nothing is left of it: make room, or choose another folder.")
@@ -235,7 +236,7 @@ def test_a_source_of_no_format_or_of_two(source, tmp_path):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--to", "onnx"], "Invalid value for '--to': 'onnx' is not one of 'huggingface', 'keras_hub'"),
+        (["--to", "onnx"], "Invalid value for '--to': 'onnx' is not one of 'huggingface', 'tf1',"),
         (["--to", "huggingface", "--from", "onnx"], "Invalid value for '--from'"),
         (["--to", "huggingface", "--dtype", "int8"], "Invalid value for '--dtype'"),
     ],

@@ -437,7 +437,7 @@ def test_tensors_that_do_not_fit(preset):
     assert str(caught.value) == (
         f"{preset}: 'model/layers/embedding/vars/0' is [3, 12], the encoder needs [2, 12]; missing:"
         " 'model/layers/dense/vars/1' (for pooler/bias); unused: 'model/layers/stray/vars/0'. Build it from the"
-        " config.json in that folder. What may be left out is named with missing= and unused=."
+        " config in that folder. What may be left out is named with missing= and unused=."
     )
 
 

@@ -179,7 +179,7 @@ def test_numbers_that_are_none_are_warned_about(tmp_path):
     variables = google.named(google.tensors())
     variables["bert/pooler/dense/bias"] = np.full(HIDDEN, np.nan, "float32")
     variables["bert/embeddings/LayerNorm/beta"] = np.full(HIDDEN, np.inf, "float32")
-    with pytest.warns(UserWarning, match=r"'bert/embeddings/LayerNorm/beta', 'bert/pooler/dense/bias'\.") as told:
+    with pytest.warns(UserWarning, match=r"LayerNorm/beta', 'bert/pooler/dense/bias' holds numbers") as told:
         kbz.load(folder_of(tmp_path, variables), lower=True)
     assert len(told) == 1
 
@@ -438,5 +438,7 @@ def test_a_disk_that_is_full(made, tmp_path, monkeypatch):
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
 
     monkeypatch.setattr(tf.raw_ops, "SaveV2", fail)
-    with pytest.raises(CheckpointError, match=r"bert_model\.ckpt cannot be written: No space left on device"):
-        bundles.write(kbz.load(made(), lower=True), tmp_path, format="tf1")
+    bundle = kbz.load(made(), lower=True)
+    with pytest.raises(CheckpointError, match=r"out cannot be written: bert_model\.ckpt: No space left on device"):
+        kbz.save(bundle, tmp_path / "out", format="tf1")
+    assert not list(tmp_path.glob("*out*"))

@@ -30,7 +30,7 @@ def trained(layout, again):
     return losses, [np.array(v) for v in model.variables]
 
 
-@pytest.mark.parametrize("layout", ["padded", "packed"])
+@pytest.mark.parametrize("layout", [pytest.param("padded", marks=pytest.mark.slow), "packed"])
 def test_training_is_the_same_dropout_included(layout):
     losses, variables = trained(layout, again=False)
     losses_again, variables_again = trained(layout, again=True)

@@ -30,6 +30,7 @@ def run(place, *arguments):
     return subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_table_of_the_seeds(place, folders):
     options = ["--source", folders / "encoder", "--seeds", "3,5", "--learning-rate", "0.005", "--length", "17"]
     done = run(place, "train.tsv", "dev.tsv", *options, "--epochs", "4", "--batch-size", "8")

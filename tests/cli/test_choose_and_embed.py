@@ -84,7 +84,7 @@ def test_a_chooser_is_trained_measured_and_exported(models, folders, tmp_path):
     ("table", "settings", "figures"),
     [
         ("p.tsv", ["--set", "loss=similarity", "--set", "pooling=cls"], {"loss", "pearson", "spearman"}),
-        ("unlabelled.tsv", ["--set", "scale=10"], {"accuracy", "mrr"}),
+        pytest.param("unlabelled.tsv", ["--set", "scale=10"], {"accuracy", "mrr"}, marks=pytest.mark.slow),
     ],
 )
 def test_vectors_are_trained_measured_and_exported(models, folders, tmp_path, table, settings, figures):

@@ -80,6 +80,7 @@ def test_what_is_said_explicitly_wins(folders, files, tmp_path):
     assert head["config"]["labels"] == [f"{i}.200" for i in range(6)]
 
 
+@pytest.mark.slow
 def test_a_regression(folders, files, tmp_path):
     data = ["--train", files / "sts.tsv", "--validation", files / "sts.tsv", "--out", tmp_path / "sts"]
     out = kbz("train", folders / "encoder", "--glue", "stsb", *data, "--epochs", "1").stdout

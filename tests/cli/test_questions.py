@@ -79,6 +79,7 @@ def test_predict(run):
     assert "reads question and context: give the second one" in refused("predict", out, "what", exit_code=2)
 
 
+@pytest.mark.slow
 def test_a_model_that_always_answers(folders, tmp_path):
     table = squad(tmp_path / "t.json")
     out = tmp_path / "run"

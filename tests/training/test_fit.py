@@ -63,7 +63,7 @@ def test_figures_are_in_every_epoch_and_the_best_weights_are_kept(monkeypatch):
         assert now.dtype != "float32" or np.abs(now - last).max() > 0
 
 
-@pytest.mark.parametrize(("patience", "epochs"), [(None, 6), (2, 4)])
+@pytest.mark.parametrize(("patience", "epochs"), [pytest.param(None, 6, marks=pytest.mark.slow), (2, 4)])
 def test_patience_ends_a_run_that_stands_still(monkeypatch, patience, epochs):
     seen = iter([0.4, 0.8, 0.5, 0.5, 0.5, 0.5])
     monkeypatch.setattr(fit_module, "evaluate", lambda *a, **k: {"accuracy": next(seen)})

@@ -81,7 +81,9 @@ def test_dropout_is_on_in_training_alone_and_new_in_every_step():
     assert np.abs(first - second).min() > 0
 
 
-@pytest.mark.parametrize("layout", ["padded", "packed", "auto"])
+@pytest.mark.parametrize(
+    "layout", [pytest.param("padded", marks=pytest.mark.slow), pytest.param("packed", marks=pytest.mark.slow), "auto"]
+)
 def test_fit_trains_in_the_layout_it_is_told(layout):
     bundle = tiny.bundle(HEAD, config=STILL)
     before = bundle.model.get_weights()

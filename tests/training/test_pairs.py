@@ -68,6 +68,7 @@ def test_the_loss_of_a_head_is_compiled_and_saved(tmp_path):
         assert ours["loss"] == pytest.approx(float(want), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_it_learns_to_rank():
     config = tiny.CONFIG.replace(hidden_dropout_prob=0.01)
     head = kbz.heads.SentenceEmbedding()
@@ -88,7 +89,7 @@ def test_it_learns_to_rank():
     assert after["mrr"] == pytest.approx(history.epochs[history.best]["val_mrr"], abs=1e-5)
 
 
-@pytest.mark.slow  # the ranking loss is learnt in every run
+@pytest.mark.slow
 def test_it_learns_scores():
     config = tiny.CONFIG.replace(hidden_dropout_prob=0.01)
     head = kbz.heads.SentenceEmbedding(loss="similarity", highest=5)
@@ -124,6 +125,7 @@ def test_a_ranking_head_is_measured_by_scores_where_there_are_some():
     assert bundle.head.best_by({"mrr": 1.0, "accuracy": 1.0}) == "mrr"
 
 
+@pytest.mark.slow
 def test_two_devices_learn_as_one_does():
     script = Path(__file__).with_name("mirrored_pairs.py")
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)

@@ -202,7 +202,8 @@ def save(
 
     `format` and `allow` see `write`.  `dtype` is one of `DTYPES` for the tensors, what the model stores unless given;
     `max_shard_size`, such as "5GB", parts the weights into several files, as `transformers` does.
-    Raises: ConfigError where the folder is there already and `overwrite` is false.
+    Raises: ConfigError where the folder is there already and `overwrite` is false, or see `write`; CheckpointError
+    where it cannot be written.
     """
     with whole_folder(folder, overwrite=overwrite) as partial:
         write(bundle, partial, format=format, allow=allow, dtype=dtype, max_shard_size=max_shard_size)

@@ -149,7 +149,7 @@ def test_a_failed_save_leaves_nothing(bundle, tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(kbz.Tokenizer, "save", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(CheckpointError, match=r"new cannot be written: disk full\. Nothing is left of it"):
         kbz.save(bundle, tmp_path / "new")
     assert list(tmp_path.iterdir()) == []
 

@@ -40,6 +40,7 @@ def test_training_is_the_same_dropout_included(layout):
         np.testing.assert_allclose(other, one, atol=2e-4)
 
 
+@pytest.mark.slow
 def test_it_keeps_one_block_of_four():
     script = """
 import re, sys, numpy as np, keras_bert_zoo as kbz

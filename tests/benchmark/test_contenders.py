@@ -38,6 +38,7 @@ def ready(folders, tmp_path_factory):
     return made
 
 
+@pytest.mark.slow
 def test_ours(ready, monkeypatch):
     assert ready.length == tiny.CONFIG.max_position_embeddings  # below the plan's limit
     bundle = kbz.load(ready.model)

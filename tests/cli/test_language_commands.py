@@ -56,6 +56,7 @@ def test_a_task_takes_the_encoder_of_a_run(place, run):
     assert abs(next(tables) - next(tables)).max() < 1e-6
 
 
+@pytest.mark.slow
 def test_next_sentence(place):
     options = ["--head", "next_sentence", "--train", place / "pairs.tsv", "--text-pair", "text_pair", "--epochs", 1]
     kbz("train", place / "encoder", *options, "--out", place / "following", "--json")

@@ -32,6 +32,7 @@ def test_it_learns_and_the_same_seed_gives_the_same_numbers():
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_several_steps_a_call_change_no_number(monkeypatch):
     settings = Settings(epochs=2, learning_rate=5e-3, **SMALL)  # 12 steps an epoch: one call of 8, one of 4
     bundle, told = _fit(settings)

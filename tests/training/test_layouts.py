@@ -57,6 +57,7 @@ def test_a_model_laid_out_anew_shares_weights_and_stays_a_task_model():
     assert not bundle.model.compiled
 
 
+@pytest.mark.slow
 def test_a_packed_model_is_saved_with_its_training_and_goes_on(tmp_path):
     _, packed, _ = _trained("packed")
     packed.save(tmp_path / "model.keras")

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_bert_zoo.layers.block import ACTIVATIONS
 from keras_bert_zoo.layers.embeddings import Embeddings
+from keras_bert_zoo.layers.layout import take_places
 from keras_bert_zoo.layers.norm import Norm
 
 
@@ -37,9 +38,7 @@ class MaskedLMTransform(keras.layers.Layer):
         self.norm.build((None, self.hidden_size))
 
     def call(self, sequence: Any, positions: Any) -> Any:
-        batch, time, size = ops.shape(sequence)
-        rows = ops.expand_dims(ops.arange(batch, dtype="int32") * time, 1)  # [B,1], where each begins
-        x = ops.take(ops.reshape(sequence, (-1, size)), rows + positions, axis=0)  # [B,M,D]
+        x = take_places(sequence, positions)  # [B,M,D]
         return self.norm(ACTIVATIONS[self.hidden_act](self.dense(x)))  # [B,M,D]
 
     def compute_output_spec(self, sequence: Any, positions: Any) -> Any:

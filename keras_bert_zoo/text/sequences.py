@@ -116,7 +116,9 @@ def _first_fit(keys: tf.Tensor, width: tf.Tensor, length: int, most: tf.Tensor, 
     Sequences with the same key are alike, so they are dealt out in one step, row by row as many as fit: that is
     first-fit, in as many steps as there are different keys.
     """
-    kinds, _, counts = tf.unique_with_counts(keys)  # [K]
+    kinds, _, counts = tf.unique_with_counts(keys)
+    # A first step that deals out nothing, since a scan of no steps has no result.
+    kinds, counts = tf.concat([[width], kinds], axis=0), tf.concat([[0], counts], axis=0)  # [K]
     n = tf.size(keys)  # as many rows are enough
 
     def step(left: Any, kind: Any) -> Any:

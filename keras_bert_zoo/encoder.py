@@ -37,7 +37,8 @@ def build_encoder(
     With `sequences` of 2 or more a row may hold that many, as `text.sequences.pack_sequences` puts them: `input_mask`
     is k for tokens of the k-th, side by side, which see one another alone; `pooled_output` is [B,S,D].
 
-    Raises: ConfigError on an unknown layout, or less than one sequence.  Source: Devlin et al. 2019; google-research/bert modeling.py.
+    Raises: ConfigError on an unknown layout, or less than one sequence.
+    Source: Devlin et al. 2019; google-research/bert modeling.py.
     """
     word_ids, mask, type_ids = (keras.Input((None,), dtype="int32", name=name) for name in INPUTS)
     grid = Grid(layout, sequences, name="grid", dtype=dtype)(mask)
@@ -131,7 +132,8 @@ def with_layout(model: keras.Model, layout: str, *, sequences: int | None = None
 def serving_copy(model: keras.Model, dtype: str) -> keras.Model:
     """Return a copy of an encoder or task model that gives the same answers faster.
 
-    It is packed, takes one sequence a row, its weights are cast to the Keras dtype or policy `dtype`, and query, key and value are one product.
+    It is packed with one sequence a row, its weights are cast to the Keras dtype or policy `dtype`, and query, key and
+    value are one product.
     """
     policy = keras.saving.serialize_keras_object(keras.dtype_policies.get(dtype))
     changes: dict[type, dict[str, Any]] = {Grid: {"layout": "packed", "sequences": 1}, Block: {"fused": True}}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import ops
 
 from keras_bert_zoo.layers.block import ACTIVATIONS
 from keras_bert_zoo.layers.embeddings import Embeddings

@@ -25,16 +25,15 @@ class Pooler(keras.layers.Dense):
         self.initializer_range = initializer_range
 
     def call(self, sequence: Any, grid: dict[str, Any] | None = None, training: bool | None = None) -> Any:
-        several = grid is not None and has_sequences(grid)
-        first = take_places(sequence, grid["firsts"]) if several else sequence[:, 0]  # [B,S,D] or [B,D]
-        return super().call(first, training=training)
+        if grid is not None and has_sequences(grid):
+            return super().call(take_places(sequence, grid["firsts"]), training=training)  # [B,S,D]
+        return super().call(sequence[:, 0], training=training)  # [B,D]
 
     def compute_output_spec(
         self, sequence: Any, grid: dict[str, Any] | None = None, training: bool | None = None
     ) -> Any:
-        several = grid is not None and has_sequences(grid)
-        rows = (sequence.shape[0], grid["firsts"].shape[1]) if several else (sequence.shape[0],)
-        return keras.KerasTensor((*rows, self.units), dtype=self.compute_dtype)
+        several = grid["firsts"].shape[1:] if grid is not None else ()  # (S,), or none
+        return keras.KerasTensor((sequence.shape[0], *several, self.units), dtype=self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "initializer_range": self.initializer_range}

@@ -58,7 +58,7 @@ def test_rows_that_are_known_beforehand():
     )
     specs = dataset.element_spec
     assert {name: spec.shape.as_list() for name, spec in specs[0].items()} == {
-        **dict.fromkeys(FEATURES, [5, 13]),
+        **{name: [5, 13] for name in FEATURES},
         "masked_lm_positions": [5, 9],
     }
     assert specs[1]["masked_lm"].shape.as_list() == [5, 9, 2]
@@ -116,9 +116,9 @@ def test_what_cannot_be_packed():
             pack_sequences(features, targets, **{"length": 5, name: 0})
     with pytest.raises(ConfigError, match="sequences is 1, packing puts 2 or more into a row"):
         pack_sequences(features, targets, 5, sequences=1)
-    with pytest.raises(DataError, match="packs the features input_word_ids, .*; it got input_word_ids"):
+    with pytest.raises(DataError, match=r"packs the features input_word_ids, .*; it got input_word_ids"):
         pack_sequences({"input_word_ids": features["input_word_ids"]}, targets, 5)
-    with pytest.raises(DataError, match="it got .*owner"):
+    with pytest.raises(DataError, match=r"it got .*owner"):
         pack_sequences({**features, "owner": targets["next_sentence"]}, targets, 5)
     with pytest.raises(DataError, match="packs the targets masked_lm and next_sentence; it got masked_lm"):
         pack_sequences(features, {"masked_lm": targets["masked_lm"]}, 5)

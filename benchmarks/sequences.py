@@ -46,7 +46,7 @@ def main(file: str | None, length: int, sequences: int, batch_size: int, steps: 
 
     sizes = (2, 4, 8, 16)
     click.echo(f"Real tokens in {batch_size:,} and in 4,096 sequences, packed at once into rows of {length}:")
-    for name, lengths in _lengths(batch[0], length).items():
+    for name, lengths in _lengths(bundle.tokenizer, texts[:-1], batch[0], length).items():
         click.echo(f"  {name}: {lengths.mean() / length:.1%} with one a row")
         for size in sizes:
             fills = [_fill(lengths[:many], length, size) for many in (batch_size, len(lengths))]
@@ -102,13 +102,14 @@ def _cut(features: dict[str, Any]) -> dict[str, Any]:
     return {name: values[:, :longest] for name, values in features.items() if name != "masked_lm_positions"}
 
 
-def _lengths(features: dict[str, Any], length: int) -> dict[str, np.ndarray]:
-    """Lengths of sequences: those of the texts, and what Google's pretraining data are made of."""
+def _lengths(tokenizer: Any, texts: list[str], features: dict[str, Any], length: int) -> dict[str, np.ndarray]:
+    """Lengths of sequences: those of the texts and of their pairs, and what Google's pretraining data are made of."""
     random = np.random.default_rng(0)
     pairs = features["input_mask"].numpy().sum(1)
     # create_pretraining_data.py: all rows are full but for short_seq_prob = 0.1 of them, of any length
     recipe = np.where(random.random(len(pairs)) < 0.1, random.integers(5, length + 1, len(pairs)), length)
-    return {"the texts' pairs": pairs, "short_seq_prob 0.1": recipe}
+    single = np.minimum(np.array(tokenizer.tokenize(texts).row_lengths()) + 2, length)
+    return {"the texts": single, "the texts' pairs": pairs, "short_seq_prob 0.1": recipe}
 
 
 def _fill(lengths: np.ndarray, length: int, sequences: int) -> float:

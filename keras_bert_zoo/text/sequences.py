@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras_bert_zoo.errors import ConfigError, DataError
 
 FEATURES = ("input_word_ids", "input_mask", "input_type_ids", "masked_lm_positions")
-SEQUENCES = 8  # more gain nothing on sentences and pairs of them: benchmarks/RESULTS.md
+SEQUENCES = 8  # sentences fill rows of 128 by it, more gain little: benchmarks/RESULTS.md
 _NONE = -1  # the next-sentence target where a row has no sequence: losses and metrics leave it out
 
 

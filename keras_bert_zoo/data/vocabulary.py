@@ -89,6 +89,8 @@ def learn_vocabulary(
     from keras_bert_zoo.text.word_counts import count_words
 
     switches = Switches("original", lower, lower if strip_accents is None else strip_accents, split_cjk)
+    if progress:
+        progress(f"reading {len(corpus.files):,} file{'s' * (len(corpus.files) != 1)}")
     sentences = (sentence for document in corpus.documents(meter) for sentence in document)
     counted = count_words(sentences, switches, word_limit=_WORD_LIMIT)
     if progress:

@@ -80,7 +80,7 @@ def test_what_is_told(tmp_path):
         "replaced": 1,
     }
     assert learnt.tokens[5:] == ("a", "##a", "aa")
-    assert said == ["loading TensorFlow", "learning 99 tokens from 6 words"]
+    assert said == ["loading TensorFlow", "reading 1 file", "learning 99 tokens from 6 words"]
     assert met[-1] == ((tmp_path / "a.txt").stat().st_size,) * 2
 
 
@@ -115,4 +115,4 @@ def test_a_file_that_is_missing_is_told_before_tensorflow_is_loaded(tmp_path):
     (tmp_path / "a.txt").write_text(" \n\n")
     with pytest.raises(DataError, match=r"a\.txt: there is no text in it"):
         kbz.learn_vocabulary(tmp_path / "a.txt", size=50, progress=said.append)
-    assert said == ["loading TensorFlow"]
+    assert said == ["loading TensorFlow", "reading 1 file"]

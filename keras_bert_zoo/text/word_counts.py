@@ -19,8 +19,8 @@ from keras_bert_zoo.files import cleared
 from keras_bert_zoo.text.normalizer import Normalizer
 from keras_bert_zoo.text.rules import CJK_RANGES, Switches
 
-MOST_WORDS = 2**20  # that are handed on; the rarer ones shape no vocabulary
-_HELD = 2**20  # distinct words in memory: when there are more, they go to disk
+MOST_WORDS = 2**19  # that are handed on; the rarer ones shape no vocabulary
+_HELD = 2**19  # distinct words in memory: when there are more, they go to disk
 _READ = 2**25  # characters between two times that what lies between spaces is cut into words
 _AT_ONCE = 2**15  # texts normalised in one call
 
@@ -44,7 +44,7 @@ class WordCounts(NamedTuple):
 def count_words(texts: Iterable[str], switches: Switches, *, word_limit: int) -> WordCounts:
     """Count the words of texts, whose order makes no difference.
 
-    Memory is bounded: whenever more than a million distinct words are held they are written to disk in sorted order,
+    Memory is bounded: whenever more than half a million distinct words are held they are written to disk in sorted order,
     and all such runs are merged at the end.  `word_limit` is in characters.
     Raises: DataError where the disk is full.
     """

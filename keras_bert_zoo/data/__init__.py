@@ -1,4 +1,4 @@
-"""Tables of texts and labels, data sets by name, batches.
+"""Tables of texts and labels, corpora of plain text, data sets by name, batches.
 
 Names resolve on first use: batches need TensorFlow, tables do not.
 """
@@ -13,6 +13,10 @@ _PUBLIC = {
     "read_lines": "keras_bert_zoo.data.lines",
     "read_choices": "keras_bert_zoo.data.choices",
     "read_pairs": "keras_bert_zoo.data.pairs",
+    "Corpus": "keras_bert_zoo.data.corpus",
+    "CORPORA": "keras_bert_zoo.data.corpora",
+    "fetch_corpus": "keras_bert_zoo.data.corpora",
+    "read_corpus": "keras_bert_zoo.data.corpus",
     "Splits": "keras_bert_zoo.data.datasets",
     "DATASETS": "keras_bert_zoo.data.datasets",
     "load_dataset": "keras_bert_zoo.data.datasets",

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
 from keras_bert_zoo.data.pretraining.steps import Steps, Tell, Work
 from keras_bert_zoo.errors import DataError
@@ -29,6 +30,8 @@ _PATIENCE = 60.0  # seconds that the end of a killed process may take
 
 class Crew:
     """Does steps, in this process or in several others; end it with its block."""
+
+    MODULE: ClassVar[list[str]] = ["-m", __name__]
 
     def __init__(self, work: Work, workers: int) -> None:
         self._alone = Steps(work, 0) if workers == 1 else None
@@ -106,7 +109,7 @@ class Crew:
 
 def _started(folder: Path, number: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "keras_bert_zoo.data.pretraining.crew", str(folder), str(number)],
+        [sys.executable, *Crew.MODULE, str(folder), str(number)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         bufsize=0,

@@ -77,8 +77,7 @@ def instances(block: Block, plan: Plan, copies: Sequence[int]) -> Iterator[Insta
         key = keys(settings.seed, here + shift)
         size = end - here
         if paired:
-            middle = here + 1 + below(key, SPLIT, size - 1)
-            middle = np.minimum(middle, end)  # a chunk of one sentence is the first segment
+            middle = here + 1 + below(key, SPLIT, size - 1)  # a chunk of one sentence is the first segment
             random = (size == 1) | (uniform(key, NEXT) < 0.5)
         else:
             middle, random = end, np.zeros(len(here), bool)

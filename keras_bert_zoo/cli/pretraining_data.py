@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,6 +62,7 @@ _UNKNOWN = 0.02  # a larger share of [UNK] than in text that a vocabulary is mad
 @click.option("--compress", is_flag=True, help="Write .gz: a fifth of the size, several times as long.")
 @click.option("--workers", type=int, help="Processes; as many as there are cores unless given.")
 @click.option("--scratch", type=click.Path(), help="Folder on another disk for what is spooled meanwhile.")
+@click.option("--beam", metavar="OPTIONS", help="Run as a Beam pipeline, such as '--runner=FlinkRunner'; see docs.")
 @click.option(
     "--unit",
     type=click.Choice(["lines", "documents"]),
@@ -89,6 +91,7 @@ def command(
     as_json: bool,
     workers: int | None,
     overwrite: bool,
+    beam: str | None,
     **options: Any,
 ) -> None:
     """Write examples to pretrain on.
@@ -104,9 +107,10 @@ def command(
     """
     from keras_bert_zoo.data.pretraining.settings import Settings
 
-    for path in (*corpus, vocabulary):
+    for path in (*corpus, vocabulary) if beam is None else (vocabulary,):
         check_there(path)
-    check_absent(out, overwrite=overwrite)
+    if beam is None:
+        check_absent(out, overwrite=overwrite)
     fields = Settings.__dataclass_fields__
     Settings(**{name: value for name, value in options.items() if name in fields})  # before TensorFlow is imported
     with _shown() as progress:
@@ -114,8 +118,9 @@ def command(
 
         tokenizer = _tokenizer(vocabulary, lower, told=given(ctx, "lower"))
         share = workers if workers is not None else len(os.sched_getaffinity(0))
+        pipeline = None if beam is None else shlex.split(beam)
         account = write_pretraining_data(
-            corpus, out, tokenizer, workers=share, overwrite=overwrite, progress=progress, **options
+            corpus, out, tokenizer, workers=share, overwrite=overwrite, progress=progress, beam=pipeline, **options
         )
     for note in _notes(account["counts"]):
         click.echo(f"Note: {note}", err=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-BUCKET = 32 << 20  # bytes that a bucket is to have
+BUCKET = 16 << 20  # bytes that a bucket is to have
 
 
 def bucket_count(size: int, shards: int) -> int:
@@ -41,10 +41,12 @@ def shuffled_rows(folder: Path, buckets: range, dtype: np.dtype, size: int) -> I
         files = sorted(folder.glob(f"{number:06}.*"))
         if not files:
             continue
-        data = bytearray().join(file.read_bytes() for file in files)
+        rows = np.empty(sum(file.stat().st_size for file in files) // dtype.itemsize, dtype)
+        at = 0
         for file in files:
+            with file.open("rb") as stream:
+                at += stream.readinto(rows[at:].view(np.uint8)) // dtype.itemsize  # type: ignore[arg-type]
             file.unlink()
-        rows = np.frombuffer(data, dtype)
         order = np.argsort(rows["key"])
         for start in range(0, len(rows), size):
             yield rows[order[start : start + size]]

@@ -18,12 +18,14 @@ import numpy as np
 from keras_bert_zoo.data.pretraining.examples import NAMES, ExampleWriter, features_of
 from keras_bert_zoo.data.pretraining.masks import draw_masks
 from keras_bert_zoo.data.pretraining.rows import assemble, layout, row_dtype
-from keras_bert_zoo.data.pretraining.segments import instances, truncated
+from keras_bert_zoo.data.pretraining.segments import Instances, instances, truncated
 from keras_bert_zoo.data.pretraining.settings import Plan
 from keras_bert_zoo.data.pretraining.shuffle import shuffled_rows, spool_rows
 from keras_bert_zoo.data.pretraining.spool import Spool, slices
 
 ROWS = 1024  # at a time
+PAIRS = 512  # at a time: a segment looked up takes up to 64 KiB of mapped pages until they are given back
+_SPOOLED = 8192  # rows that wait to be spooled together
 _COPIES = 8  # of a block at a time
 _GZIP_LEVEL = 6
 PLAN, GLUED = "plan.json", "glued"
@@ -91,17 +93,16 @@ class Steps:
             copies = range(start, min(start + _COPIES, plan.settings.copies))
             for found in instances(block, plan, copies):
                 made += len(found.keys)
-                waiting = []
-                for part in slices(found, ROWS):
-                    cut = truncated(part.keys, spool.segments(part), plan.settings.room)
-                    waiting.append(assemble(spool.tokens, part.keys, cut, part.random, plan))
-                    spool.give_back()
-                    if len(waiting) == ROWS // 64:
-                        spool_rows(np.concatenate(waiting), work.folder, work.buckets, self.owner)
-                        waiting = []
-                if waiting:
-                    spool_rows(np.concatenate(waiting), work.folder, work.buckets, self.owner)
+                for some in slices(found, _SPOOLED):
+                    rows = [self._assembled(part, spool) for part in slices(some, PAIRS)]
+                    spool_rows(np.concatenate(rows), work.folder, work.buckets, self.owner)
         return {"instances": made}
+
+    def _assembled(self, found: Instances, spool: Spool) -> np.ndarray:
+        cut = truncated(found.keys, spool.segments(found), self.work.plan.settings.room)
+        rows = assemble(spool.tokens, found.keys, cut, found.random, self.work.plan)
+        spool.give_back()
+        return rows
 
     def shard(self, number: int, tell: Tell) -> dict[str, int]:
         """Write one shard: its rows in their random order, masked where masks are static; `tell` hears of rows."""

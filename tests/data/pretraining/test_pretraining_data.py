@@ -155,6 +155,8 @@ def test_workers_files_order_and_blocks_change_nothing(static, corpus, tokenizer
     want = sums(static[0])
     monkeypatch.setattr(spool, "BLOCK", 300)  # many small blocks and slices
     monkeypatch.setattr(steps, "ROWS", 7)
+    monkeypatch.setattr(steps, "PAIRS", 5)
+    monkeypatch.setattr(steps, "_SPOOLED", 12)
     monkeypatch.setattr(shuffle, "BUCKET", 900)
     files = [corpus / "c.txt", corpus / "a.txt", corpus / "b.txt"]
     write(files, tmp_path / "small", tokenizer)

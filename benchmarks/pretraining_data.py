@@ -11,7 +11,7 @@ as often as Zipf has it.  Printed are Markdown tables.
 
 from __future__ import annotations
 
-import logging
+import json
 import os
 import random
 import shutil
@@ -89,15 +89,13 @@ def model_garden(text: Path, vocabulary: str, folder: str) -> Callable[[int], in
     from official.nlp.data import create_pretraining_data as script
     from official.nlp.tools import tokenization
 
-    absl_logging.set_verbosity(logging.ERROR)
+    absl_logging.set_verbosity(absl_logging.ERROR)
     tokenizer = tokenization.FullTokenizer(vocab_file=vocabulary, do_lower_case=True)
     clean = script.get_processor_text_fn(False, True)
 
     def write(copies: int) -> int:
         rng = random.Random(12345)
-        made = script.create_training_instances(
-            [str(text)], tokenizer, clean, LENGTH, copies, 0.1, 0.15, PLACES, rng
-        )
+        made = script.create_training_instances([str(text)], tokenizer, clean, LENGTH, copies, 0.1, 0.15, PLACES, rng)
         out = str(Path(folder, "theirs.tfrecord"))
         script.write_instance_to_example_files(made, tokenizer, LENGTH, PLACES, [out], False, False)
         return len(made)
@@ -125,8 +123,6 @@ def memory(vocabulary: str, sizes: str, folder: str | None, masks: str, workers:
             peak = peak_of([sys.executable, "-c", "from keras_bert_zoo.cli import run; run()", *command])
             seconds = time.perf_counter() - begin
             first = first or peak
-            import json
-
             count = json.loads((out / "pretraining.json").read_text())["instances"]
             click.echo(f"| {size:,.0f} | {count:,} | {seconds:,.0f} | {peak:,.0f} | {peak / first:.3f} × |")
             shutil.rmtree(out)

@@ -23,7 +23,9 @@ _UNKNOWN = 0.02  # a larger share of [UNK] than in text that a vocabulary is mad
 
 @click.command()
 @click.argument("corpus", nargs=-1, required=True, type=click.Path())
-@click.option("--vocabulary", required=True, metavar="PATH", help="A vocab.txt, or a model's folder with its tokenizer.")
+@click.option(
+    "--vocabulary", required=True, metavar="PATH", help="A vocab.txt, or a model's folder with its tokenizer."
+)
 @click.option(
     "--uncased/--cased", "lower", default=True, help="Whether texts are lower-cased (they are); a folder tells itself."
 )
@@ -167,7 +169,14 @@ def _notes(counts: dict[str, int]) -> Iterator[str]:
 def _shown() -> Iterator[Callable[[str, int, int], None]]:
     """Show how far the work is and how long it will take, on a terminal's standard error alone."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TaskID,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     console = Console(stderr=True)
     columns = (
@@ -175,7 +184,6 @@ def _shown() -> Iterator[Callable[[str, int, int], None]]:
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=30),
         TextColumn("{task.fields[count]}", markup=False),
-        TimeElapsedColumn(),
         TextColumn("left:", markup=False),
         TimeRemainingColumn(),
     )

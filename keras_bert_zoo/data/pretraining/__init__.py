@@ -51,7 +51,7 @@ def write_pretraining_data(
 
     made = Settings(**settings)
     files: dict[str, Any] = {"name": name, "shards": shards, "compress": compress, "overwrite": overwrite}
-    reading = {"text": text, "unit": unit, "invalid": invalid, "language": language}
+    reading: dict[str, Any] = {"text": text, "unit": unit, "invalid": invalid, "language": language}
     if beam is None:
         here: dict[str, Any] = {"workers": workers, "scratch": scratch, "progress": progress}
         return build(source, out, tokenizer, made, **files, **here, **reading)

@@ -42,7 +42,7 @@ def build_with_beam(
     shards: int,
     compress: bool,
     overwrite: bool,
-    **reading: str,
+    **reading: Any,
 ) -> dict[str, Any]:
     """See `write_pretraining_data`; `arguments` are the pipeline's options, "--runner=..." among them."""
     check_run(name, shards, workers=1)
@@ -93,9 +93,9 @@ def _run(
     shard_paths = tuple(FileSystems.join(folder, name) for name in names)
     with beam.Pipeline(options=options) as pipeline:
         files = pipeline | "Files" >> beam.Create(list(enumerate(paths))) | "Spread files" >> beam.Reshuffle()
-        read = files | "Tokenize" >> beam.ParDo(
-            beam_steps.TokenizeFiles(given, plan.id_bytes, reading)
-        ).with_outputs("sizes", "counts", "errors", main="parts")
+        read = files | "Tokenize" >> beam.ParDo(beam_steps.TokenizeFiles(given, plan.id_bytes, reading)).with_outputs(
+            "sizes", "counts", "errors", main="parts"
+        )
         # Read once: what follows waits for the sizes of all parts, and would read the text again after a failure.
         parts = read.parts | "Keep parts" >> beam.Reshuffle()
         sizes, errors = beam.pvalue.AsList(read.sizes), beam.pvalue.AsList(read.errors)
@@ -113,9 +113,7 @@ def _run(
             | beam.Flatten()
             | "Gather shards" >> beam.GroupByKey()
             | "Write shards"
-            >> beam.ParDo(
-                beam_steps.WriteShards(plan, tokenizer.vocabulary, shard_paths, COMPRESSIONS[compress])
-            )
+            >> beam.ParDo(beam_steps.WriteShards(plan, tokenizer.vocabulary, shard_paths, COMPRESSIONS[compress]))
         )
         _ = (
             pipeline
@@ -176,7 +174,9 @@ def _files(source: Source, reading: dict[str, str]) -> tuple[Corpus, list[str]]:
         return corpus, [str(path) for path in corpus.files]
     paths = sorted({path for pattern in named for path in _listed(os.fspath(pattern))})
     if not paths:
-        raise DataError(f"{', '.join(map(os.fspath, named))}: no file is there. Want patterns such as gs://b/c/*.txt.")
+        raise DataError(
+            f"{', '.join(os.fspath(one) for one in named)}: no file is there. Want patterns such as gs://b/c/*.txt."
+        )
     return dataclasses.replace(read_corpus(os.devnull, **reading), files=tuple(paths)), paths  # type: ignore[arg-type]
 
 

@@ -94,7 +94,7 @@ class Index:
 class TokenizeFiles(beam.DoFn):
     """(number, path) -> (key, Part); besides `sizes`, `counts` of the text, and `errors` as (number, message)."""
 
-    def __init__(self, tokenizer: Mapping[str, Any], id_bytes: int, reading: Mapping[str, str]) -> None:
+    def __init__(self, tokenizer: Mapping[str, Any], id_bytes: int, reading: Mapping[str, Any]) -> None:
         self.options, self.id_bytes, self.reading = tokenizer, id_bytes, reading
         self.tokenizer: Any = None
 
@@ -116,7 +116,7 @@ class TokenizeFiles(beam.DoFn):
                     if len(found.sentences):
                         part = Part(found.ids.astype(f"<u{self.id_bytes}"), found.sizes, found.sentences)
                         unknown = int((found.ids == self.tokenizer.unk_id).sum())
-                        size = PartSize((number, place), *map(len, (part.sentences, part.sizes, part.ids)), unknown)
+                        size = PartSize((number, place), len(part.sentences), len(part.sizes), len(part.ids), unknown)
                         yield beam.pvalue.TaggedOutput("sizes", size)
                         yield (number, place), part
             except DataError as error:

@@ -57,10 +57,11 @@ def build(
 ) -> dict[str, Any]:
     """See `write_pretraining_data`."""
     check_run(name, shards, workers)
-    check_absent(out, overwrite=overwrite)
+    target = Path(out)
+    check_absent(target, overwrite=overwrite)
     corpus = sorted_corpus(source, **reading)
     tell = progress or (lambda what, done, total: None)
-    with told_disk(out), new_folder(out, overwrite=overwrite) as folder, _scratch(scratch or folder) as spooled:
+    with told_disk(out), new_folder(target, overwrite=overwrite) as folder, _scratch(scratch or folder) as spooled:
         spool, plan = _spool(corpus, tokenizer, settings, spooled, tell)
         work = _work(plan, spool, spooled, folder, shard_names(name, shards, compress), compress)
         work.save(glued_ids(tokenizer.vocabulary))

@@ -30,7 +30,7 @@ class Masked(NamedTuple):
 
 
 def draw_masks(key: np.ndarray, ids: np.ndarray, cells_of: Layout, glued: np.ndarray, plan: Plan) -> Masked:
-    """Mask a share of each row's tokens, uint64 [N] and int [N,T]; `glued` bool [V] tells the ids that begin with ##."""
+    """Mask a share of each row's tokens, uint64 [N] and int [N,T]; `glued` bool [V] tells ids that begin with ##."""
     settings = plan.settings
     candidates = cells_of.first | cells_of.second
     free = candidates.sum(axis=1)

@@ -29,7 +29,9 @@ def test_in_memory(plain, corpus, tokenizer, tmp_path, monkeypatch):
 
     monkeypatch.setattr(tokens, "_SENTENCES", 60)  # several parts a file
     monkeypatch.setattr(beam_steps, "ROWS", 7)
-    account = kbz.write_pretraining_data(corpus, tmp_path / "out", tokenizer, beam=["--runner=DirectRunner"], **SETTINGS)
+    account = kbz.write_pretraining_data(
+        corpus, tmp_path / "out", tokenizer, beam=["--runner=DirectRunner"], **SETTINGS
+    )
     assert account == plain[1]
     assert sums(tmp_path / "out") == sums(plain[0])
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
@@ -45,7 +47,14 @@ def test_in_several_processes(plain, corpus, tokenizer, tmp_path, monkeypatch):
 
 
 def test_single_segments_and_compressed(corpus, tokenizer, tmp_path):
-    given = {**SETTINGS, "pairs": "none", "masks": "dynamic", "dupe_factor": 1, "compress": True, "names": "model_garden"}
+    given = {
+        **SETTINGS,
+        "pairs": "none",
+        "masks": "dynamic",
+        "dupe_factor": 1,
+        "compress": True,
+        "names": "model_garden",
+    }
     kbz.write_pretraining_data(corpus, tmp_path / "plain", tokenizer, **given)
     kbz.write_pretraining_data(corpus, tmp_path / "beam", tokenizer, beam=[], **given)
     assert sums(tmp_path / "beam") == sums(tmp_path / "plain")

@@ -108,7 +108,7 @@ def test_as_many_masks_as_the_original(static):
     records = parsed(static[0])
     length = records["input_mask"].sum(axis=1).tolist()
     # The original's words, and never more than there are tokens to ask for.
-    want = [min(PLACES, max(1, int(round(size * 0.15)))) for size in length]
+    want = [min(PLACES, max(1, round(size * 0.15))) for size in length]
     assert records["masked_lm_weights"].sum(axis=1).tolist() == want
     assert 0.7 < (records["input_ids"] == MASK).sum() / sum(want) < 0.9
 
@@ -221,7 +221,9 @@ def test_model_garden_s_loader_reads_them(static, corpus, tokenizer, tmp_path, n
     assert set(theirs) == set(ours)
 
     def in_order(values, name):  # the loader interleaves the shards
-        rows = np.concatenate([values["input_word_ids"], values["masked_lm_ids"], values["masked_lm_positions"]], axis=1)
+        rows = np.concatenate(
+            [values["input_word_ids"], values["masked_lm_ids"], values["masked_lm_positions"]], axis=1
+        )
         return values[name][np.lexsort(rows.T)]
 
     for name in ours:
@@ -234,7 +236,9 @@ def test_our_head_reads_what_model_garden_s_script_writes(tokenizer, tmp_path):
         script.TrainingInstance(
             ["[CLS]", "aaa", "[MASK]", "[SEP]", "bbb", "[SEP]"], [0, 0, 0, 0, 1, 1], [2], ["abc"], True
         ),
-        script.TrainingInstance(["[CLS]", "aab", "[SEP]", "aac", "[SEP]"], [0, 0, 0, 1, 1], [1, 3], ["aab", "x"], False),
+        script.TrainingInstance(
+            ["[CLS]", "aab", "[SEP]", "aac", "[SEP]"], [0, 0, 0, 1, 1], [1, 3], ["aab", "x"], False
+        ),
     ]
 
     class Ids:
@@ -350,7 +354,7 @@ def test_a_full_disk(corpus, tokenizer, tmp_path, monkeypatch, workers, step):
 def test_a_process_that_is_lost(corpus, tokenizer, tmp_path, monkeypatch):
     (tmp_path / "worker.py").write_text("import os, signal, sys\nsys.stdin.readline()\nos.kill(os.getpid(), 9)\n")
     monkeypatch.setattr(build.Crew, "MODULE", [str(tmp_path / "worker.py")])
-    with pytest.raises(DataError, match="one of 2 worker processes ended by itself, with code -9. It may have been"):
+    with pytest.raises(DataError, match=r"one of 2 worker processes ended by itself, with code -9\. It may have been"):
         write(corpus, tmp_path / "out", tokenizer, workers=2)
     assert [path.name for path in tmp_path.iterdir()] == ["worker.py"]
 

@@ -183,8 +183,8 @@ def test_single_segments():
 def test_a_document_s_instances_depend_on_no_other_document():
     documents = corpus()
     plan = plan_of(documents, max_length=41)
-    whole = [part for part in instances(block_of(documents), plan, range(3))]
-    part = [part for part in instances(block_of(documents, 11), plan, [1])]
+    whole = list(instances(block_of(documents), plan, range(3)))
+    part = list(instances(block_of(documents, 11), plan, [1]))
     rows = {tuple(row) for found in whole for row in zip(*map(np.ndarray.tolist, found), strict=True)}
     some = {tuple(row) for found in part for row in zip(*map(np.ndarray.tolist, found), strict=True)}
     assert some < rows

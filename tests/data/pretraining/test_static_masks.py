@@ -47,7 +47,7 @@ def chosen(masked, shape):
 
 def wanted(length, share, most):
     """The original's words: google-research/bert create_pretraining_data.py create_masked_lm_predictions."""
-    return min(most, max(1, int(round(length * share))))
+    return min(most, max(1, round(length * share)))
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ class Feature(NamedTuple):
     """One feature: its name, how many values it has, and the largest of them; None for floats."""
 
     name: str
-    count: int
+    size: int
     largest: int | None
 
 
@@ -162,7 +162,7 @@ def _most_bytes(largest: int) -> int:
 def _widest(feature: Feature) -> int:
     """Return the most bytes that a feature's entry takes."""
     value = 4 if feature.largest is None else _most_bytes(feature.largest)
-    return 5 + 1 + len(feature.name.encode()) + 4 * _LENGTH + value * feature.count
+    return 5 + 1 + len(feature.name.encode()) + 4 * _LENGTH + value * feature.size
 
 
 def _varint_size(values: np.ndarray) -> np.ndarray:
@@ -176,8 +176,8 @@ def _varint_size(values: np.ndarray) -> np.ndarray:
 def _packed_size(feature: Feature, values: np.ndarray) -> np.ndarray:
     """Return the bytes that each example's values take, int64 [N]."""
     if feature.largest is None:
-        return np.full(len(values), 4 * feature.count)
-    size = np.full(len(values), feature.count)
+        return np.full(len(values), 4 * feature.size)
+    size = np.full(len(values), feature.size)
     for byte in range(1, _most_bytes(feature.largest)):
         size += np.count_nonzero(values >= 1 << _GROUP * byte, axis=1)
     return size

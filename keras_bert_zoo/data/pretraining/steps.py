@@ -115,7 +115,7 @@ class Steps:
             if work.compression:
                 file = stack.enter_context(gzipped(file))
             for rows in shuffled_rows(work.folder, buckets, row_dtype(work.plan), ROWS):
-                file.write(memoryview(self.serializer.records(rows, counts)))
+                file.write(self.serializer.records(rows, counts).tobytes())
                 tell(len(rows))
         return counts
 

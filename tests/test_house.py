@@ -150,6 +150,7 @@ def test_the_public_names():
         "finetune",
         "heads",
         "layers",
+        "learn_vocabulary",
         "load",
         "rematerialize",
         "save",

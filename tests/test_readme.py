@@ -41,6 +41,8 @@ def place(folders, tmp_path_factory):
     mrpc = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n" + "".join(f"{q}\t1\t2\t{a}\t{b}\n" for a, b, q in rows)
     for name in ("train.tsv", "dev.tsv"):
         (root / "MRPC" / name).write_text(mrpc)
+    (root / "corpus").mkdir()
+    (root / "corpus/notes.txt").write_text("A good film. So very dull, the other film.\n\nThe film was good.\n" * 3)
     (root / "reviews.txt").write_text("a good film\nso very dull\n")
     mood = tiny.bundle(zoo.heads.Classification(["negative", "positive"]))
     export_bundle(mood, root / "saved_models/movie_mood")
@@ -136,6 +138,9 @@ def test_the_python(page, place, monkeypatch, capsys):
     if page.name == "tokenizer.md":
         assert "['a', 'good', 'film']" in printed
         assert "b'a good film'" in printed
+    if page.name == "pretraining.md":
+        assert "2 A good film." in printed
+        assert zoo.data.read_lines("vocab.txt").texts[:5] == tiny.SPECIAL
     if page.name == "masked-lm.md":
         assert re.search(r"(?m)^a good ?\S+\.$", printed)
     if page.name == "question-answering.md":

@@ -14,16 +14,8 @@ from keras_bert_zoo.errors import ZooError
 from keras_bert_zoo.stopping import end_on_interrupt
 
 COMMANDS = (
-    "quickstart",
-    "presets",
-    "train",
-    "evaluate",
-    "predict",
-    "export",
-    "convert",
-    "pretraining-data",
-    "benchmark",
-    "estimate",
+    *("quickstart", "presets", "train", "evaluate", "predict", "export", "convert"),
+    *("vocabulary", "pretraining-data", "benchmark", "estimate"),
 )
 
 

@@ -14,6 +14,8 @@ _PUBLIC = {
     "read_choices": "keras_bert_zoo.data.choices",
     "read_pairs": "keras_bert_zoo.data.pairs",
     "Corpus": "keras_bert_zoo.data.corpus",
+    "CORPORA": "keras_bert_zoo.data.corpora",
+    "fetch_corpus": "keras_bert_zoo.data.corpora",
     "read_corpus": "keras_bert_zoo.data.corpus",
     "Splits": "keras_bert_zoo.data.datasets",
     "DATASETS": "keras_bert_zoo.data.datasets",

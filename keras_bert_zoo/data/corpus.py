@@ -8,10 +8,13 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from keras_bert_zoo.data.corpora import CORPORA, fetch_corpus
 from keras_bert_zoo.data.corpus_files import INVALID, Counts, Reading, is_rows, rows_of, texts_of
 from keras_bert_zoo.data.sentences import split_sentences
 from keras_bert_zoo.errors import DataError
-from keras_bert_zoo.zoo.cache import Meter
+from keras_bert_zoo.zoo.cache import Meter, Progress
+
+__all__ = ["CORPORA", "INVALID", "UNITS", "Corpus", "fetch_corpus", "read_corpus"]
 
 UNITS = ("lines", "documents")
 # A longer document goes on as another, so that none has to fit into memory.
@@ -106,17 +109,20 @@ def read_corpus(
     unit: str = "lines",
     invalid: str = "replace",
     language: str = "en",
+    progress: Progress | None = None,
 ) -> Corpus:
     """Find the files of a corpus; nothing is read before `Corpus.documents` is asked for them.
 
-    `source` is a file, a folder, which is searched through (hidden names left out, sorted), or several of them.  A
-    `.jsonl` file has an object a line, whose `text` is a document; any other is plain text; each may be `.gz` too.
+    `source` is a file, a folder, which is searched through (hidden names left out, sorted), or several of them; or a
+    name of `CORPORA`, which is fetched on first use (`./name` is a folder of that name).  A `.jsonl` file has an object
+    a line, whose `text` is a document; any other is plain text; each may be `.gz` too.
     `unit` "lines": a sentence a line, with blank lines between documents, as the original takes it; "documents":
     running text, which is cut into sentences by the rules of `language`.  Documents end with their files.  `invalid`
     says what becomes of bytes that are not UTF-8: "replace" (by U+FFFD, and counted) or "refuse".  A document of more
     than `LONGEST_DOCUMENT` characters or `MOST_LINES` lines is cut, and counted.
 
-    Raises: DataError for an unknown `unit`, `invalid` or `language`, and where there is no such file or none at all.
+    Raises: DataError for an unknown `unit`, `invalid` or `language`, and where there is no such file or none at all;
+    DownloadError as `fetch_corpus` does.
     """
     if unit not in UNITS:
         raise DataError(f"unit is {unit!r}, want one of {', '.join(map(repr, UNITS))}.")
@@ -127,7 +133,8 @@ def read_corpus(
     sources = [source] if isinstance(source, str | os.PathLike) else list(source)
     files: dict[Path, Path] = {}  # each file once, however often it is named
     for one in sources:
-        for path in _files(Path(one).expanduser()):
+        named = isinstance(one, str) and one in CORPORA
+        for path in [fetch_corpus(str(one), progress=progress)] if named else _files(Path(one).expanduser()):
             files.setdefault(path.resolve(), path)
     if not files:
         raise DataError(f"{_named([Path(one) for one in sources])}: no file is there. Want .txt or .jsonl files.")
@@ -136,7 +143,7 @@ def read_corpus(
 
 def _files(path: Path) -> list[Path]:
     if not path.exists():
-        raise DataError(f"{path} does not exist.")
+        raise DataError(f"{path} does not exist. A corpus is a file, a folder, or one of: {', '.join(CORPORA)}.")
     if not path.is_dir():
         return [path]
     found = []

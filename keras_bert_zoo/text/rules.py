@@ -43,7 +43,7 @@ ALL_SWITCHES = [
 ]
 
 # google-research/bert tokenization.py, _is_chinese_char.  TensorFlow Text's WordPiece op splits at the same ranges.
-_CJK_RANGES = (
+CJK_RANGES = (
     (0x3400, 0x4DBF),
     (0x4E00, 0x9FFF),
     (0xF900, 0xFAFF),
@@ -66,7 +66,7 @@ _OP_NEW_PUNCTUATION_RANGES = (
     (0x16D6D, 0x16D6F),
     (0x1E5FF, 0x1E5FF),
 )
-_CJK = frozenset(chr(c) for low, high in _CJK_RANGES for c in range(low, high + 1))
+_CJK = frozenset(chr(c) for low, high in CJK_RANGES for c in range(low, high + 1))
 _OP_NEW_PUNCTUATION = frozenset(chr(c) for low, high in _OP_NEW_PUNCTUATION_RANGES for c in range(low, high + 1))
 _ALIAS_BASE = 0xF1000  # private use, plane 15: no text means anything by it
 _ALIAS_STANDIN = "\U000f0000"  # what a text's own use of an alias becomes, so that it never meets the real one

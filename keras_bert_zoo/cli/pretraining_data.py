@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keras_bert_zoo.cli.options import check_there, given, json_option, print_json, print_table
+from keras_bert_zoo.cli.options import check_there, downloading, given, json_option, print_json, print_table
 from keras_bert_zoo.files import check_absent
 
 if TYPE_CHECKING:
     from keras_bert_zoo.text.tokenizer import Tokenizer
 
 _STAGES = {"reading": "reading text", "pairing": "making pairs", "writing": "writing examples"}
+_READING = ("text", "unit", "invalid", "language")
 _UNKNOWN = 0.02  # a larger share of [UNK] than in text that a vocabulary is made for
 
 
 @click.command()
-@click.argument("corpus", nargs=-1, required=True, type=click.Path())
+@click.argument("corpus", nargs=-1, required=True)
 @click.option(
     "--vocabulary", required=True, metavar="PATH", help="A vocab.txt, or a model's folder with its tokenizer."
 )
@@ -98,8 +99,9 @@ def command(
 ) -> None:
     """Write examples to pretrain on.
 
-    CORPUS is files or folders of plain text or .jsonl, .gz or not: a sentence a line, with blank lines between
-    documents. Shards in random order and pretraining.json go to a new folder; memory does not grow with the corpus.
+    CORPUS is files and folders of plain text or jsonl, each also .gz, or the name of a corpus, such as four_books: a
+    sentence a line, with blank lines between documents. Shards of TFRecords in random order and pretraining.json go to
+    a new folder; memory does not grow with the corpus.
 
     \b
     Examples:
@@ -107,14 +109,18 @@ def command(
       kbz pretraining-data corpus/ --vocabulary vocab.txt --out phase2 --max-length 512 --seed 2
       kbz pretraining-data wiki.txt --vocabulary vocab.txt --masks static --compress --out as-google-does
     """
+    from keras_bert_zoo.data.corpus import Corpus, read_corpus
     from keras_bert_zoo.data.pretraining.settings import Settings
 
-    for path in (*corpus, vocabulary) if beam is None else (vocabulary,):
-        check_there(path)
+    # All that can be wrong is found out before TensorFlow is imported; a pipeline's files may be out of sight here.
+    check_there(vocabulary)
+    source: Corpus | tuple[str, ...] = corpus
     if beam is None:
         check_absent(out, overwrite=overwrite)
+        with downloading(f"looking for {corpus[0]}") as (say, _):
+            source = read_corpus(corpus, progress=say, **{name: options[name] for name in _READING})
     fields = Settings.__dataclass_fields__
-    Settings(**{name: value for name, value in options.items() if name in fields})  # before TensorFlow is imported
+    Settings(**{name: value for name, value in options.items() if name in fields})
     with _shown() as progress:
         from keras_bert_zoo.data.pretraining import write_pretraining_data
 
@@ -122,7 +128,7 @@ def command(
         share = workers if workers is not None else len(os.sched_getaffinity(0))
         pipeline = None if beam is None else shlex.split(beam)
         account = write_pretraining_data(
-            corpus, out, tokenizer, workers=share, overwrite=overwrite, progress=progress, beam=pipeline, **options
+            source, out, tokenizer, workers=share, overwrite=overwrite, progress=progress, beam=pipeline, **options
         )
     for note in _notes(account["counts"]):
         click.echo(f"Note: {note}", err=True)

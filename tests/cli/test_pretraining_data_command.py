@@ -12,8 +12,6 @@ from command_line import kbz, refused
 from keras_bert_zoo.data import write_pretraining_data
 
 TEXT = "a good film\nthe plot is fine\ngood\n\nit was awful\nso dull\nbad\n\nwarm and funny\nqqq \u00e9\u00e8\n"
-    "a good film\nthe plot is fine\nvery good\n\nit was awful\nso dull\nvery bad\n\nwarm and funny\nqqq \u00e9\u00e8\n"
-)
 
 
 @pytest.fixture

@@ -115,7 +115,7 @@ def told_disk(out: str | os.PathLike[str]) -> Iterator[None]:
     except OSError as error:
         why = error.strerror or str(error)
         if error.errno in _DISK_FULL:
-            why += ". About six times the text's size is needed for a while; --scratch names another disk for that"
+            why += ". Rows and shards take several times the text's size; --scratch puts the rows on another disk"
         raise DataError(f"{os.fspath(out)}: cannot be written ({why}). Nothing is left of it.") from error
 
 

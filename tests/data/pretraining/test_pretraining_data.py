@@ -346,7 +346,7 @@ def test_a_full_disk(corpus, tokenizer, tmp_path, monkeypatch, workers, step):
         monkeypatch.setattr(build.Crew, "MODULE", [str(tmp_path / "worker.py")])
     with pytest.raises(DataError) as caught:
         write(corpus, tmp_path / "out", tokenizer, workers=workers)
-    assert str(caught.value).startswith(f"{tmp_path / 'out'}: cannot be written (No space left on device. About")
+    assert str(caught.value).startswith(f"{tmp_path / 'out'}: cannot be written (No space left on device. Rows")
     assert "\n" not in str(caught.value)
     assert {path.name for path in tmp_path.iterdir()} <= {"worker.py"}
 

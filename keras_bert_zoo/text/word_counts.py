@@ -44,8 +44,8 @@ class WordCounts(NamedTuple):
 def count_words(texts: Iterable[str], switches: Switches, *, word_limit: int) -> WordCounts:
     """Count the words of texts, whose order makes no difference.
 
-    Memory is bounded: whenever more than half a million distinct words are held they go to disk in sorted order,
-    and all such runs are merged at the end.  `word_limit` is in characters.
+    Memory is bounded: whenever more than half a million distinct words are held they are written to disk in sorted
+    order, and all such runs are merged at the end.  `word_limit` is in characters.
     Raises: DataError where the disk is full.
     """
     folder = Path(tempfile.mkdtemp(prefix="kbz-words-"))

@@ -62,7 +62,7 @@ _UNKNOWN = 0.02  # a larger share of [UNK] than in text that a vocabulary is mad
 )
 @click.option("--name", default="pretraining", show_default=True, help="How the files' names begin.")
 @click.option("--shards", default=8, show_default=True, help="Files to write.")
-@click.option("--compress", is_flag=True, help="Write .gz: a fifth of the size, several times as long.")
+@click.option("--compress", is_flag=True, help="Write .gz, about a third of the size.")
 @click.option("--workers", type=int, help="Processes; as many as there are cores unless given.")
 @click.option("--scratch", type=click.Path(), help="Folder on another disk for what is spooled meanwhile.")
 @click.option("--beam", metavar="OPTIONS", help="Run as a Beam pipeline, such as '--runner=FlinkRunner'; see docs.")

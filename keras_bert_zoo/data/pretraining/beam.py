@@ -61,7 +61,7 @@ def build_with_beam(
         account_of = _Account(settings, tokenizer, names, compress, corpus, FileSystems.join(place, FILE))
         try:
             _run(options, paths, place, tokenizer, settings, names, compress, corpus, account_of)
-        except (OSError, RuntimeError, BeamError) as error:
+        except (OSError, RuntimeError, ValueError, ImportError, BeamError) as error:
             words = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
             raise DataError(f"{target}: the Beam pipeline failed: {words[-1].strip()}") from error
         with FileSystems.open(account_of.path, compression_type=CompressionTypes.UNCOMPRESSED) as file:

@@ -2,9 +2,9 @@
 
 import hashlib
 import os
+import sys
 
 import pytest
-from own_words import SPECIAL
 
 import keras_bert_zoo as kbz
 from keras_bert_zoo.errors import ConfigError, DataError
@@ -40,7 +40,7 @@ def test_in_memory(plain, corpus, tokenizer, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_in_several_processes(plain, corpus, tokenizer, tmp_path, monkeypatch):
     # The processes begin in a shell, which may know neither this package nor this Python.
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, __import__("sys").path)))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
     options = ["--runner=DirectRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=3"]
     kbz.write_pretraining_data(corpus, tmp_path / "out", tokenizer, beam=options, **SETTINGS)
     assert sums(tmp_path / "out") == sums(plain[0])
@@ -74,6 +74,12 @@ def test_text_that_cannot_be(corpus, tokenizer, tmp_path):
         assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.txt", "none.txt"]
 
 
+def test_a_runner_that_is_not_there(corpus, tokenizer, tmp_path):
+    with pytest.raises(DataError, match="the Beam pipeline failed: Unexpected pipeline runner: NoRunner"):
+        kbz.write_pretraining_data(corpus, tmp_path / "out", tokenizer, beam=["--runner=NoRunner"], **SETTINGS)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_that_is_there_is_kept(corpus, tokenizer, tmp_path):
     (tmp_path / "kept.txt").write_text("mine")
     with pytest.raises(ConfigError, match="the folder is there already"):
@@ -92,4 +98,3 @@ def test_a_pipeline_that_fails_is_one_line(corpus, tokenizer, tmp_path, monkeypa
         kbz.write_pretraining_data(corpus, tmp_path / "out", tokenizer, beam=[], **SETTINGS)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
-    assert SPECIAL

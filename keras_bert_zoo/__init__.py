@@ -23,6 +23,7 @@ _PUBLIC: dict[str, str | None] = {
     "strategy": "keras_bert_zoo.training.strategy",
     "finetune": "keras_bert_zoo.recipe",
     "learn_vocabulary": "keras_bert_zoo.data.vocabulary",
+    "write_pretraining_data": "keras_bert_zoo.data.pretraining",
     "export_saved_model": "keras_bert_zoo.serving.saved_model",
     "export_encoder": "keras_bert_zoo.serving.encoder_models",
     "data": None,

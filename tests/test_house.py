@@ -158,6 +158,7 @@ def test_the_public_names():
         "text",
         "weights",
         "with_layout",
+        "write_pretraining_data",
         "zoo",
     ]
     for name in dir(kbz):

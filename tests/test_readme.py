@@ -140,6 +140,7 @@ def test_the_python(page, place, monkeypatch, capsys):
         assert "b'a good film'" in printed
     if page.name == "pretraining.md":
         assert "2 A good film." in printed
+        assert "pretraining-00001-of-00002.tfrecord" in printed
         assert zoo.data.read_lines("vocab.txt").texts[:5] == tiny.SPECIAL
     if page.name == "masked-lm.md":
         assert re.search(r"(?m)^a good ?\S+\.$", printed)

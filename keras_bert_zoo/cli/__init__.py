@@ -15,7 +15,7 @@ from keras_bert_zoo.stopping import end_on_interrupt
 
 COMMANDS = (
     *("quickstart", "presets", "train", "evaluate", "predict", "export", "convert"),
-    *("vocabulary", "benchmark", "estimate"),
+    *("vocabulary", "pretraining-data", "benchmark", "estimate"),
 )
 
 
@@ -28,7 +28,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        return import_module(f"keras_bert_zoo.cli.{cmd_name}").command
+        return import_module(f"keras_bert_zoo.cli.{cmd_name.replace('-', '_')}").command
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -29,6 +29,7 @@ _PUBLIC = {
     "write_squad": "keras_bert_zoo.data.squad",
     "GLUE": "keras_bert_zoo.data.glue",
     "read_glue": "keras_bert_zoo.data.glue",
+    "write_pretraining_data": "keras_bert_zoo.data.pretraining",
     "batches": "keras_bert_zoo.data.batching",
 }
 

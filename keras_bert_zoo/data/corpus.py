@@ -52,7 +52,7 @@ class Corpus:
                 counts.documents += 1
                 counts.sentences += len(sentences)
                 yield sentences
-        reading.tell(0, at_end=True)
+        reading.tell(lambda: 0, at_end=True)
         if not counts.documents and not self.is_part:
             raise DataError(f"{_named(self.files)}: there is no text in {'it' if len(self.files) == 1 else 'them'}.")
 

@@ -8,7 +8,7 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -50,11 +50,11 @@ class Reading:
     done: int = 0  # bytes on disk of the files that are read
     told: int = 0  # the unpacked bytes at the last call of the meter
 
-    def tell(self, place: int, *, at_end: bool = False) -> None:
-        """Call the meter if enough was read since: `place` is in bytes on disk of the file that is open."""
+    def tell(self, place: Callable[[], int], *, at_end: bool = False) -> None:
+        """Call the meter if enough was read since: `place` tells the bytes on disk of the file that is open."""
         if self.meter and (at_end or self.counts.bytes - self.told >= _STEP):
             self.told = self.counts.bytes
-            self.meter(self.done + place, self.size)
+            self.meter(self.done + place(), self.size)
 
     def decoded(self, raw: bytes, path: Path, line: int) -> str:
         """Decode a line.  Raises: DataError where it is not UTF-8 and is to be refused."""
@@ -98,7 +98,7 @@ def texts_of(path: Path, reading: Reading) -> Iterator[str]:
             yield reading.decoded(raw[:end], path, number).removesuffix("\n").removesuffix("\r")
             rest = raw[end:]
             number += whole
-            reading.tell(place.tell())
+            reading.tell(place.tell)  # not called for each line: it takes longer than reading one
         if rest:
             yield reading.decoded(rest, path, number)
 
@@ -114,7 +114,7 @@ def rows_of(path: Path, column: str, reading: Reading) -> Iterator[str]:
             reading.counts.bytes += len(raw)
             if not raw.isspace():
                 yield _text_of(raw, column, path, number, reading)
-            reading.tell(place.tell())
+            reading.tell(place.tell)  # not called for each line: it takes longer than reading one
 
 
 def _text_of(raw: bytes, column: str, path: Path, number: int, reading: Reading) -> str:

@@ -15,9 +15,10 @@ PAGES = [*([name] for name in COMMANDS), *(["presets", name] for name in ("list"
 
 def test_the_overview_tells_every_command_in_a_whole_sentence():
     text = kbz("--help").stdout
+    width = max(map(len, COMMANDS))
     for name in COMMANDS:
         line = main.get_command(click.Context(main), name).help.split("\n")[0]
-        assert f"  {name:10}  {line}\n" in text  # not cut to "..."
+        assert f"  {name:{width}}  {line}\n" in text  # not cut to "..."
         assert line.endswith(".")
 
 

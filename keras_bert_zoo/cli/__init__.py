@@ -13,7 +13,10 @@ from keras_bert_zoo._version import __version__
 from keras_bert_zoo.errors import ZooError
 from keras_bert_zoo.stopping import end_on_interrupt
 
-COMMANDS = ("quickstart", "presets", "train", "evaluate", "predict", "export", "convert", "benchmark", "estimate")
+COMMANDS = (
+    *("quickstart", "presets", "train", "evaluate", "predict", "export", "convert", "benchmark", "estimate"),
+    "pretrain",
+)
 
 
 class _Commands(click.Group):

@@ -15,6 +15,7 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 MASKINGS = ("auto", "dynamic", "static")
 SHAPES = ("trimmed", "fixed")
 CORRUPT = ("refuse", "skip")
+DETERMINISM = ("auto", "on", "off")
 LAYOUTS = ("auto", "padded", "packed")  # as training/layouts.py has them, which needs Keras
 
 
@@ -35,7 +36,9 @@ class Phase:
     def __post_init__(self) -> None:
         data = [self.data] if isinstance(self.data, (str, Path)) else list(self.data)
         if not data or not all(isinstance(part, (str, Path)) and str(part) for part in data):
-            raise ConfigError(f"A phase's data are {self.data!r}, they must be a folder, a pattern, or a list of files.")
+            raise ConfigError(
+                f"A phase's data are {self.data!r}, they must be a folder, a pattern, or a list of files."
+            )
         object.__setattr__(self, "data", tuple(map(str, data)))
         for name in ("steps", "batch_size"):
             _check_whole(f"A phase's {name}", getattr(self, name), 1)
@@ -54,7 +57,7 @@ class Recipe:
     for each.  `masking` "dynamic" draws masks anew every epoch, "static" takes those in the records, "auto" does the
     latter where there are some.  `max_predictions` unless given is the data's, or the share of a whole row.  `shapes`
     "trimmed" cuts batches to their longest row, "fixed" leaves them.  `corrupt` "skip" counts rows in a damaged shard
-    and goes on.  `validation` are shards held out, measured every `validate_every` updates with the same masks each
+    and goes on.  `determinism` "on" has TensorFlow give the same bits every time, "auto" where there is no GPU.  `validation` are shards held out, measured every `validate_every` updates with the same masks each
     time.  Figures are told every `log_every` updates; all that happens between updates happens there.
     Raises: ConfigError on what makes no run.
     """
@@ -76,6 +79,7 @@ class Recipe:
     shapes: str = "trimmed"
     layout: str = "auto"
     corrupt: str = "refuse"
+    determinism: str = "auto"
     shuffle_block: int = 16384
     seed: int = 0
     log_every: int = 100
@@ -97,6 +101,8 @@ class Recipe:
         for name in ("log_every", "validate_every", "checkpoint_every", "keep_checkpoints", "shuffle_block"):
             _check_whole(name, getattr(self, name), 1)
         _check_whole("seed", self.seed, 0)
+        if self.seed >= 2**31:
+            raise ConfigError(f"seed is {self.seed}, it must be below {2**31}.")
         for name in ("validate_every", "checkpoint_every"):
             if getattr(self, name) % self.log_every:
                 raise ConfigError(
@@ -164,6 +170,7 @@ _CHOICES = {
     "shapes": SHAPES,
     "layout": LAYOUTS,
     "corrupt": CORRUPT,
+    "determinism": DETERMINISM,
 }
 
 

@@ -99,22 +99,14 @@ def restore_checkpoint(model: keras.Model, folder: str | Path) -> Progress | Non
     Raises: CheckpointError where all of them are damaged, or belong to another model.
     """
     found = checkpoints(folder)
+    if not found:
+        return None
     state = training_state(model)
-    for path, older in zip(found, [*found[1:], None], strict=True):
-        try:
-            arrays, told = _read(path)
-        except CheckpointError as error:
-            if older is None:
-                raise CheckpointError(
-                    f"{error} There is no older one: delete {Path(folder)}, and the run begins again."
-                ) from None
-            warnings.warn(f"{error} Going on from {older.name}.", UserWarning, stacklevel=2)
-            continue
-        _check_same(path, arrays, state)
-        for name, variable in state.items():
-            variable.assign(arrays[name])
-        return Progress(int(told["step"]), json.loads(told["kept"]))
-    return None
+    path, arrays, told = _newest_whole(found)
+    _check_same(path, arrays, state)
+    for name, variable in state.items():
+        variable.assign(arrays[name])
+    return Progress(int(told["step"]), json.loads(told["kept"]))
 
 
 def checkpoints(folder: str | Path) -> list[Path]:
@@ -124,6 +116,19 @@ def checkpoints(folder: str | Path) -> list[Path]:
     steps = {path: _NAMES.fullmatch(path.name) for path in Path(folder).iterdir()}
     found = {path: int(match[1]) for path, match in steps.items() if match}
     return sorted(found, key=lambda path: found[path], reverse=True)
+
+
+def _newest_whole(found: list[Path]) -> tuple[Path, dict[str, np.ndarray], dict[str, str]]:
+    path, *older = found
+    try:
+        return path, *_read(path)
+    except CheckpointError as error:
+        if not older:
+            raise CheckpointError(
+                f"{error} There is no older one: delete {path.parent}, and the run begins again."
+            ) from None
+        warnings.warn(f"{error} Going on from {older[0].name}.", UserWarning, stacklevel=4)
+    return _newest_whole(older)
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:

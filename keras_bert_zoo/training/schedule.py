@@ -53,9 +53,7 @@ class InTurn(keras.optimizers.schedules.LearningRateSchedule):
     """One schedule after another, each counting its own `steps` from 0; the last one goes on."""
 
     def __init__(self, schedules: Sequence[Any]) -> None:
-        self.schedules = [
-            each if callable(each) else keras.saving.deserialize_keras_object(each) for each in schedules
-        ]
+        self.schedules = [each if callable(each) else keras.saving.deserialize_keras_object(each) for each in schedules]
 
     def __call__(self, step: Any) -> Any:
         step = ops.cast(step, "float32")

@@ -92,11 +92,9 @@ def pretrain(
     folder = None if out is None else Path(out).expanduser()
     if folder is not None and not (folder / UNFINISHED).is_dir():
         check_absent(folder, overwrite=overwrite)
-    found = {
-        data: find_shards(data) for data in dict.fromkeys((*(p.data for p in recipe.phases), recipe.validation)) if data
-    }
-    phases = [found[phase.data] for phase in recipe.phases]  # type: ignore[index]
-    held_out = found[recipe.validation] if recipe.validation else None
+    found = {data: find_shards(data) for data in {phase.data for phase in recipe.phases}}  # a file is counted once
+    phases = [found[phase.data] for phase in recipe.phases]
+    held_out = find_shards(recipe.validation) if recipe.validation else None
     keras.utils.set_random_seed(recipe.seed)
     _be_deterministic(recipe.determinism)
     bundle = _begin(model, recipe, vocabulary, lower, [*phases, *([held_out] if held_out else [])])
@@ -162,7 +160,8 @@ def _begin(
         policy = bundle.encoder.get_layer("embeddings").dtype_policy.name
         if policy != recipe.precision:
             raise ConfigError(
-                f"The bundle computes in {policy}, the recipe says {recipe.precision}: load it with dtype={recipe.precision!r}."
+                f"The bundle computes in {policy}, the recipe says {recipe.precision}: load it with"
+                f" dtype={recipe.precision!r}."
             )
     else:
         tokenizer = _tokenizer(vocabulary, lower, all_shards)
@@ -170,8 +169,8 @@ def _begin(
         positions = config.max_position_embeddings
         if config.vocab_size < len(tokenizer.vocabulary):
             raise VocabularyError(
-                f"The vocabulary has {len(tokenizer.vocabulary)} tokens, the config's vocab_size is {config.vocab_size}."
-                " Make it as large, or larger."
+                f"The vocabulary has {len(tokenizer.vocabulary)} tokens, the config's vocab_size is"
+                f" {config.vocab_size}. Make it as large, or larger."
             )
     for shards in all_shards:
         _check_fits(shards, tokenizer, positions)
@@ -319,8 +318,8 @@ def _workplace(folder: Path | None, settings: Mapping[str, Any], overwrite: bool
         if told and changed and not overwrite:
             raise ConfigError(
                 f"{folder} holds an unfinished run with other settings: {'; '.join(changed[:4])}"
-                f"{f' and {len(changed) - 4} more' if len(changed) > 4 else ''}. Repeat its own command to go on with it,"
-                " choose another folder, or begin anew (--overwrite)."
+                f"{f' and {len(changed) - 4} more' if len(changed) > 4 else ''}. Repeat its own command to go on with"
+                " it, choose another folder, or begin anew (--overwrite)."
             )
         if not told or changed:
             _remove(folder)

@@ -1,4 +1,4 @@
-"""Pretraining records for tests, written one by one with TensorFlow's own classes; and a tiny corpus that can be learnt."""
+"""Pretraining records for tests, written one by one with TensorFlow's own classes."""
 
 import hashlib
 import json

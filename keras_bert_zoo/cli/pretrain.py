@@ -7,13 +7,11 @@ import os
 import shlex
 import sys
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import click
 
 from keras_bert_zoo.cli.options import fit_verbosity, given, json_option, print_figures, print_json, working
-from keras_bert_zoo.errors import ConfigError
 from keras_bert_zoo.training import recipes
 from keras_bert_zoo.training.recipes import Phase, Recipe
 
@@ -137,12 +135,9 @@ def command(
             click.echo(f"Stopped after step {stopped.step:,}. The same command goes on from there.", err=True)
             _end(128 + stopped.signal)
     last = {name: value for name, value in run.rows[-1].items() if name not in ("step", "phase", "steps")}
-    for files in run.damaged.values():
-        for name, rows in files.items():
-            click.echo(f"Note: {name} is damaged: only its first {rows:,} rows were read.", err=True)
     if as_json:
-        told = {"folder": out, "steps": made.steps, "seconds": run.seconds, "figures": last, "damaged": run.damaged}
-        print_json(told)
+        whole = {"folder": out, "steps": made.steps, "seconds": run.seconds, "figures": last, "damaged": run.damaged}
+        print_json(whole)
     else:
         print_figures(f"{out}: {made.steps:,} updates", last)
 

@@ -140,9 +140,8 @@ class _Between(keras.callbacks.Callback):
         self.signal = 0
         self.tokens = 0  # real ones since the figures were told
         self.clock = time.monotonic()
-        self.first: tuple[float, int] | None = (
-            None  # when the first call was over, which made the graph, and its tokens
-        )
+        # When the first call was over, in which the graph is made, and the tokens until then.
+        self.first: tuple[float, int] | None = None
         self.held_out = held_out(validation.stream, validation.prepare) if validation else None
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
@@ -181,6 +180,7 @@ class _Between(keras.callbacks.Callback):
         ):
             self.display.say("measuring on held-out rows")
             row |= {f"val_{name}": value for name, value in _figures(_measured(self.model, self.held_out)).items()}
+        self._note_damage()
         self.kept["rows"].append(row)
         self.kept["seconds"] += seconds
         self.display.row(row)
@@ -188,10 +188,17 @@ class _Between(keras.callbacks.Callback):
         self.told, self.tokens, self.clock = self.step, 0, time.monotonic()
         self.first = (self.clock, 0)  # no graph is left to make
 
+    def _note_damage(self) -> None:
+        known = self.kept["damaged"].setdefault(str(self.number), {})
+        for name, rows in list(self.part.stream.damaged.items()):  # a list: the reading goes on beside us
+            if known.get(name) != rows:
+                warnings.warn(f"{name} is damaged: only its first {rows:,} rows are read.", UserWarning, stacklevel=2)
+                known[name] = rows
+
     def _save(self) -> None:
         if self.folder is None:
             return
-        self.kept["damaged"][str(self.number)] = dict(self.part.stream.damaged)
+        self._note_damage()
         save_checkpoint(self.model, self.folder, self.step, self.kept, keep=self.recipe.keep_checkpoints)
 
     def _speed(self) -> float:

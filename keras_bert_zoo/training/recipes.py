@@ -27,7 +27,7 @@ class Phase:
     Raises: ConfigError on numbers that make no phase.
     """
 
-    data: str | Sequence[str]
+    data: Any  # str | Sequence[str]; kept as a tuple of strings
     steps: int
     batch_size: int = 32
     learning_rate: float | None = None
@@ -57,13 +57,14 @@ class Recipe:
     for each.  `masking` "dynamic" draws masks anew every epoch, "static" takes those in the records, "auto" does the
     latter where there are some.  `max_predictions` unless given is the data's, or the share of a whole row.  `shapes`
     "trimmed" cuts batches to their longest row, "fixed" leaves them.  `corrupt` "skip" counts rows in a damaged shard
-    and goes on.  `determinism` "on" has TensorFlow give the same bits every time, "auto" where there is no GPU.  `validation` are shards held out, measured every `validate_every` updates with the same masks each
-    time.  Figures are told every `log_every` updates; all that happens between updates happens there.
+    and goes on.  `determinism` "on" has TensorFlow give the same bits every time, "auto" where there is no GPU.
+    `validation` are shards held out, measured every `validate_every` updates with the same masks each time.  Figures
+    are told every `log_every` updates; all that happens between updates happens there.
     Raises: ConfigError on what makes no run.
     """
 
     phases: Sequence[Phase]
-    validation: str | Sequence[str] | None = None
+    validation: Any = None  # as a phase's data
     optimizer: str = "adamw"
     learning_rate: float = 1e-4
     warmup: int | None = None

@@ -128,11 +128,11 @@ class Stream:
         batch["next_sentence_labels"] = batch["next_sentence_labels"].reshape(-1)
         if not self.trimmed:
             return batch
-        width = max(int(ends.max(initial=1)), 1)
+        width = int(ends.max(initial=1))
         for name in ("input_word_ids", "input_mask", "input_type_ids"):
             batch[name] = batch[name][:, :width]
         if self.asked:
-            places = max(_ends(batch["masked_lm_weights"]).max(initial=1), 1)
+            places = int(_ends(batch["masked_lm_weights"]).max(initial=1))
             batch |= {name: batch[name][:, :places] for name in ASKED}
         return batch
 
@@ -214,7 +214,7 @@ class Stream:
         self.damaged[shard.path.name] = good
 
     def _parsed(self, shard: Shard, number: int, records: Any) -> Rows:
-        """Return records as arrays.  Raises: DataError on other features, and on numbers the model has no place for."""
+        """Return records as arrays.  Raises: DataError on other features, and see `_check`."""
         names = self.shards.names
         try:
             parsed = tf.io.parse_example(records, self._features)
@@ -227,27 +227,32 @@ class Stream:
             name: parsed[names[name]].numpy().astype({**_TYPES, **_ASKED_TYPES}[name])
             for name in (*_TYPES, *(_ASKED_TYPES if self.shards.kind == "masked" else ()))
         }
-        checks = {
-            "input_word_ids": self.limits.vocabulary,
-            "input_type_ids": self.limits.types,
-            "next_sentence_labels": 2,
-            "masked_lm_ids": self.limits.vocabulary,
-            "masked_lm_positions": self.shards.length,
-        }
-        for name, below in checks.items():
-            if name in rows and rows[name].size and not 0 <= rows[name].min() <= rows[name].max() < below:
-                row = int(np.argmax(((rows[name] < 0) | (rows[name] >= below)).any(axis=1)))
-                wrong = rows[name][row].max() if rows[name][row].max() >= below else rows[name][row].min()
-                raise DataError(
-                    f"{shard.path}: record {number + row + 1:,} has {wrong} in {names[name]}, the model has places for"
-                    f" 0 to {below - 1}. Are these data for another vocabulary or model?"
-                )
+        self._check(shard, number, rows)
         if self.restores:
             row, column = np.nonzero(rows["masked_lm_weights"])
             rows["input_word_ids"][row, rows["masked_lm_positions"][row, column]] = rows["masked_lm_ids"][row, column]
         rows = {name: rows[name] for name in self._columns}
         rows["ends"] = _ends(rows["input_mask"])
         return rows
+
+    def _check(self, shard: Shard, number: int, rows: Rows) -> None:
+        """Raises: DataError on numbers that the model has no place for."""
+        limits = {
+            "input_word_ids": self.limits.vocabulary,
+            "input_mask": 2,
+            "input_type_ids": self.limits.types,
+            "next_sentence_labels": 2,
+            "masked_lm_ids": self.limits.vocabulary,
+            "masked_lm_positions": self.shards.length,
+        }
+        for name, values in rows.items():
+            wrong = (values < 0) | (values >= limits.get(name, np.inf))
+            if wrong.any():
+                row, column = np.argwhere(wrong)[0]
+                raise DataError(
+                    f"{shard.path}: record {number + row + 1:,} has {values[row, column]} in {self.shards.names[name]},"
+                    f" the model has places for 0 to {limits[name] - 1}. Are these data for another vocabulary or model?"
+                )
 
 
 def _read(shard: Shard, compression: str, skip: int, count: int, size: int) -> Iterator[Any]:

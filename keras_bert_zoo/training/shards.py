@@ -153,7 +153,8 @@ def _inspected(files: tuple[Shard, ...], compression: str, manifest: Mapping[str
         there = [spelling for spelling in spellings if spelling in lengths]
         if not there:
             raise DataError(
-                f"{path}: its records lack {' or '.join(spellings)}; they have {', '.join(sorted(lengths)) or 'nothing'}."
+                f"{path}: its records lack {' or '.join(spellings)}; they have"
+                f" {', '.join(sorted(lengths)) or 'nothing'}."
             )
         names[name] = there[0]
     length = lengths[names["input_word_ids"]]

@@ -101,7 +101,7 @@ def pretrain(
     with _workplace(folder, _settings(recipe, bundle, phases, held_out, model), overwrite) as work:
         trained = laid_out(bundle.model, recipe.layout)
         head = bundle.head
-        trained.compile(  # type: ignore[union-attr]
+        trained.compile(
             make_optimizer(recipe),
             head.loss(),  # type: ignore[union-attr]
             metrics=head.metrics(),  # type: ignore[union-attr]

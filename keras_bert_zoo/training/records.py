@@ -250,8 +250,9 @@ class Stream:
             if wrong.any():
                 row, column = np.argwhere(wrong)[0]
                 raise DataError(
-                    f"{shard.path}: record {number + row + 1:,} has {values[row, column]} in {self.shards.names[name]},"
-                    f" the model has places for 0 to {limits[name] - 1}. Are these data for another vocabulary or model?"
+                    f"{shard.path}: record {number + row + 1:,} has {values[row, column]} in"
+                    f" {self.shards.names[name]}, the model has places for 0 to {limits[name] - 1}. Are these data for"
+                    " another vocabulary or model?"
                 )
 
 

@@ -41,8 +41,9 @@ class Progress:
 def training_state(model: keras.Model) -> dict[str, Any]:
     """Return every variable that the next steps of a compiled model depend on, by a name that a new process gives too.
 
-    Weights and the optimizer's variables have their paths.  Seeds are numbered in the order of the layers, for Keras
-    numbers theirs through the whole process.  Raises: CheckpointError where two variables have one name.
+    Weights have their paths.  Seeds are numbered in the order of the layers and optimizers, of which one may be inside
+    another, from the outside, for Keras numbers theirs through the whole process.
+    Raises: CheckpointError where two variables have one name.
     """
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
@@ -51,7 +52,10 @@ def training_state(model: keras.Model) -> dict[str, Any]:
     seeds = [v for v in model.variables if id(v) not in weights and id(v) not in figures]
     named = [(weight.path, weight) for weight in model.weights]
     named += [(f"seeds/{number}", seed) for number, seed in enumerate(seeds)]
-    named += [(f"optimizer/{variable.path}", variable) for variable in model.optimizer.variables]
+    optimizers: dict[str, int] = {}
+    for variable in model.optimizer.variables:
+        owner, _, name = variable.path.partition("/")
+        named.append((f"optimizer/{optimizers.setdefault(owner, len(optimizers))}/{name}", variable))
     state = dict(named)
     if len(state) < len(named):
         twice = sorted({name for name, _ in named if sum(name == other for other, _ in named) > 1})

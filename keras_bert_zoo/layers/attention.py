@@ -75,9 +75,8 @@ class SelfAttention(keras.layers.Layer):
         return self.output_dense(from_heads(contexts, grid))  # [N,D]
 
     def _heads(self, projected: list[Any], grid: dict[str, Any], group: dict[str, Any]) -> list[Any]:
-        heads = 3 * self.num_attention_heads // len(projected)
-        rows = [to_heads(each, grid, group, heads) for each in projected]
-        return ops.split(rows[0], 3, axis=1) if self.fused else rows
+        parts = 3 // len(projected)
+        return [part for each in projected for part in to_heads(each, grid, group, self.num_attention_heads, parts)]
 
     def compute_output_spec(
         self, x: Any, grid: dict[str, Any], first_only: bool = False, training: bool | None = None

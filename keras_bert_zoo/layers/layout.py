@@ -32,6 +32,7 @@ import keras
 from keras import ops
 
 from keras_bert_zoo.errors import ConfigError
+from keras_bert_zoo.layers.kernels import take
 
 LAYOUTS = ("padded", "packed")
 GROUPS = 3  # rows longer than a half of the longest, than a quarter, the rest; measured, benchmarks/RESULTS.md
@@ -63,7 +64,7 @@ def _packed_grid(mask: Any, dtype: str) -> dict[str, Any]:
     cells = ops.cast(ops.nonzero(listed)[0], "int32")  # the real tokens'
     last = ops.shape(cells)[0] - 1
     numbers = ops.minimum(ops.arange(_rounded(last + 1), dtype="int32"), last)  # [N]: the last token fills up
-    cells = ops.take(cells, numbers)  # [N]
+    cells = take(cells, numbers)  # [N]
     upto = ops.cumsum(listed)  # [B·T]
     lengths = ops.sum(real, axis=1)  # [B]
     starts = ops.cumsum(lengths) - lengths  # [B], the number of a row's first token
@@ -75,10 +76,10 @@ def _packed_grid(mask: Any, dtype: str) -> dict[str, Any]:
         low = high // 2 if number < GROUPS - 1 else -1
         inside = ops.logical_and(ops.greater(lengths, low), ops.less_equal(lengths, high))  # [B]
         rows = ops.cast(ops.nonzero(inside)[0], "int32")  # [b]
-        own = ops.expand_dims(ops.take(lengths, rows), 1)  # [b,1]
+        own = ops.expand_dims(take(lengths, rows), 1)  # [b,1]
         longest = ops.max(own, initial=0)  # t
         place = ops.arange(longest, dtype="int32")  # [t]
-        tokens = ops.minimum(ops.expand_dims(ops.take(starts, rows), 1) + place, last)  # [b,t]; padding: some token
+        tokens = ops.minimum(ops.expand_dims(take(starts, rows), 1) + place, last)  # [b,t]; padding: some token
         bias = _bias(ops.greater_equal(place, own), dtype)  # [b,t]
         groups.append({"tokens": tokens, "bias": ops.expand_dims(bias, (1, 2))})
         member = ops.cast(inside, "int32")  # [B]
@@ -87,8 +88,8 @@ def _packed_grid(mask: Any, dtype: str) -> dict[str, Any]:
         taken = taken + ops.shape(rows)[0] * longest
         high = low
     row = cells // time  # [N]
-    in_row = numbers - ops.take(starts, row)  # [N]
-    places = ops.stack([ops.take(before, row), in_row, ops.take(width, row)], axis=1)  # [N,3]
+    in_row = numbers - take(starts, row)  # [N]
+    places = ops.stack([take(before, row), in_row, take(width, row)], axis=1)  # [N,3]
     return {"mask": mask, "cells": cells, "tokens": ops.maximum(upto - 1, 0), "groups": groups, "places": places}
 
 
@@ -110,7 +111,7 @@ def is_packed(grid: dict[str, Any]) -> bool:
 def to_tokens(x: Any, grid: dict[str, Any]) -> Any:
     """List the tokens of a grid: [B,T] -> [N]."""
     x = ops.reshape(x, (-1,))
-    return ops.take(x, grid["cells"]) if is_packed(grid) else x
+    return take(x, grid["cells"]) if is_packed(grid) else x
 
 
 def to_grid(x: Any, grid: dict[str, Any]) -> Any:
@@ -118,7 +119,7 @@ def to_grid(x: Any, grid: dict[str, Any]) -> Any:
     batch, time = ops.shape(grid["mask"])
     if not is_packed(grid):
         return ops.reshape(x, (batch, time, x.shape[-1]))
-    rows = ops.reshape(ops.take(x, grid["tokens"], axis=0), (batch, time, x.shape[-1]))
+    rows = ops.reshape(take(x, grid["tokens"]), (batch, time, x.shape[-1]))
     return rows * ops.cast(ops.expand_dims(grid["mask"], -1), rows.dtype)
 
 
@@ -127,15 +128,20 @@ def row_groups(grid: dict[str, Any]) -> list[dict[str, Any]]:
     return [group for group in grid["groups"] if len(group["bias"].shape) > 1]
 
 
-def to_heads(x: Any, grid: dict[str, Any], group: dict[str, Any], heads: int) -> Any:
-    """Give each head the rows of a group: [N,D] -> [b,H,t,d]."""
-    size = x.shape[-1] // heads
-    if not is_packed(grid):
+def to_heads(x: Any, grid: dict[str, Any], group: dict[str, Any], heads: int, parts: int = 1) -> list[Any]:
+    """Give each head the rows of a group: [N,parts·D] -> one [b,H,t,d] a part.
+
+    Parts come to lie one after the other: to take them apart then copies nothing.
+    """
+    size = x.shape[-1] // (parts * heads)
+    if is_packed(grid):
+        numbers = ops.reshape(ops.arange(parts * heads, dtype="int32"), (parts, 1, heads, 1))
+        pieces = ops.expand_dims(group["tokens"], 1) * (parts * heads) + numbers  # [parts,b,H,t] of N·parts·H
+        rows = take(ops.reshape(x, (-1, size)), pieces)
+    else:
         batch, time = ops.shape(grid["mask"])
-        return ops.transpose(ops.reshape(x, (batch, time, heads, size)), (0, 2, 1, 3))
-    head = ops.expand_dims(ops.arange(heads, dtype="int32"), 1)  # [H,1]
-    pieces = ops.expand_dims(group["tokens"], 1) * heads + head  # [b,H,t] of N·H
-    return ops.take(ops.reshape(x, (-1, size)), pieces, axis=0)
+        rows = ops.transpose(ops.reshape(x, (batch, time, parts, heads, size)), (2, 0, 3, 1, 4))
+    return ops.unstack(rows, parts, axis=0)
 
 
 def from_heads(rows: Sequence[Any], grid: dict[str, Any]) -> Any:
@@ -146,19 +152,19 @@ def from_heads(rows: Sequence[Any], grid: dict[str, Any]) -> Any:
     before, in_row, width = (grid["places"][:, i : i + 1] for i in range(3))  # [N,1] each
     pieces = before * heads + in_row + width * ops.arange(heads, dtype="int32")  # [N,H]
     x = ops.concatenate([ops.reshape(each, (-1, size)) for each in rows], axis=0)
-    return ops.reshape(ops.take(x, pieces, axis=0), (-1, heads * size))
+    return ops.reshape(take(x, pieces), (-1, heads * size))
 
 
 def first_tokens(x: Any, grid: dict[str, Any]) -> Any:
     """Take the first token of every row, group by group: [N,D] -> [B,D]."""
     if not is_packed(grid):
         return to_grid(x, grid)[:, 0]
-    return ops.take(x, _firsts(grid), axis=0)
+    return take(x, _firsts(grid))
 
 
 def in_batch_order(x: Any, grid: dict[str, Any]) -> Any:
     """Put rows that lie group by group back in the order of the batch: [B,D] -> [B,D]."""
-    return ops.take(x, ops.argsort(_firsts(grid)), axis=0) if is_packed(grid) else x
+    return take(x, ops.argsort(_firsts(grid))) if is_packed(grid) else x
 
 
 def _firsts(grid: dict[str, Any]) -> Any:

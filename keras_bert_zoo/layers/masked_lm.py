@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_bert_zoo.layers.block import ACTIVATIONS
 from keras_bert_zoo.layers.embeddings import Embeddings
+from keras_bert_zoo.layers.kernels import take
 from keras_bert_zoo.layers.norm import Norm
 
 
@@ -39,7 +40,7 @@ class MaskedLMTransform(keras.layers.Layer):
     def call(self, sequence: Any, positions: Any) -> Any:
         batch, time, size = ops.shape(sequence)
         rows = ops.expand_dims(ops.arange(batch, dtype="int32") * time, 1)  # [B,1], where each begins
-        x = ops.take(ops.reshape(sequence, (-1, size)), rows + positions, axis=0)  # [B,M,D]
+        x = take(ops.reshape(sequence, (-1, size)), rows + positions)  # [B,M,D]
         return self.norm(ACTIVATIONS[self.hidden_act](self.dense(x)))  # [B,M,D]
 
     def compute_output_spec(self, sequence: Any, positions: Any) -> Any:

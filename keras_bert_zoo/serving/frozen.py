@@ -9,6 +9,8 @@ import tensorflow as tf
 
 from keras_bert_zoo.encoder import serving_copy
 from keras_bert_zoo.errors import ExportError
+from keras_bert_zoo.layers.kernels import using
+from keras_bert_zoo.serving.kernels import TENSORFLOW
 
 DTYPES = ("float32", "bfloat16")
 # Which weights are constants of the graph.  TensorFlow's CPU kernels lay constant dense weights out once, in the order
@@ -42,7 +44,7 @@ class Frozen(tf.Module):
 
         def logits(inputs: dict[str, tf.Tensor]) -> tf.Tensor:
             constants = map(tf.constant, values)
-            with keras.StatelessScope(state_mapping=list(zip(frozen, constants, strict=True))):
+            with keras.StatelessScope(state_mapping=list(zip(frozen, constants, strict=True))), using(TENSORFLOW):
                 return tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), served(inputs, training=False))
 
         # One concrete function, called by every signature: traced twice, the constants would be stored twice.

@@ -95,6 +95,37 @@ class Checkpoint:
         return CheckpointError(f"{self.where} cannot be read: {cause}. Its files are damaged: fetch them again.")
 
 
+class Renamed:
+    """A checkpoint's tensors by other names: a table of name -> key in the file."""
+
+    def __init__(self, file: Checkpoint, keys: Mapping[str, str]) -> None:
+        self.where = file.where
+        self._file, self._keys = file, keys
+
+    def names(self) -> Iterable[str]:
+        """Return the names of all tensors."""
+        return self._keys.keys()
+
+    def shape(self, name: str) -> Shape:
+        """Return a tensor's shape without reading it."""
+        return self._file.shape(self._keys[name])
+
+    def dtype(self, name: str) -> str:
+        """Return a tensor's dtype, in NumPy's words, without reading it."""
+        return self._file.dtype(self._keys[name])
+
+    def read(self, name: str) -> np.ndarray:
+        """Read one tensor."""
+        return self._file.read(self._keys[name])
+
+
+def graph_nodes(file: Checkpoint) -> Any:
+    """Return the nodes of the graph of objects that a checkpoint of TF2 holds."""
+    from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
+
+    return TrackableObjectGraph.FromString(file.read(GRAPH)).nodes
+
+
 def belongs(folder: Path, format: str) -> bool:
     """Say whether a checkpoint in a folder is of the kind of that format, by whether it holds a graph of objects."""
     return any(Checkpoint(prefix).has_graph == (format == "model_garden") for prefix in _prefixes(folder))

@@ -21,9 +21,9 @@ import numpy as np
 from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.errors import CheckpointError, ConfigError
 from keras_bert_zoo.weights import checkpoints
-from keras_bert_zoo.weights.checkpoints import GRAPH, Checkpoint
+from keras_bert_zoo.weights.checkpoints import GRAPH, Checkpoint, Renamed, graph_nodes
 from keras_bert_zoo.weights.formats import Opened, Parts, expressed
-from keras_bert_zoo.weights.rows import IDENTITY, AnyRow, Op, Row, Shape, Spare, split_heads, split_heads_in
+from keras_bert_zoo.weights.rows import AnyRow, Row, Spare, dense_rows, norm_rows, split_heads, split_heads_in
 from keras_bert_zoo.weights.transfer import Audit, export_audit, export_rows
 
 _TOKENS, _POOLER = "encoder/_embedding_layer/embeddings", "encoder/_pooler_layer"
@@ -42,38 +42,18 @@ _NUMBERED = "layer_with_weights-"
 _TRAINING, _SLOT = ("optimizer/", "save_counter/", "global_step/"), "/.OPTIMIZER_SLOT/"
 
 
-class ObjectTensors:
+class ObjectTensors(Renamed):
     """A checkpoint's tensors by the paths of attributes that lead to them; those that none does keep their keys."""
 
     def __init__(self, file: Checkpoint, paths: Iterable[str], layers: int) -> None:
-        from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
-
-        self.where = file.where
-        self._file = file
-        nodes = TrackableObjectGraph.FromString(file.read(GRAPH)).nodes
+        nodes = graph_nodes(file)
         self._children = [{_escaped(child.local_name): child.node_id for child in node.children} for node in nodes]
         self._variables = [
             next((a.checkpoint_key for a in node.attributes if a.name == "VARIABLE_VALUE"), None) for node in nodes
         ]
         found = {path: next(filter(None, map(self._follow, _spellings(path, layers))), None) for path in paths}
-        self._keys = {path: key for path, key in found.items() if key}
-        self._keys |= {key: key for key in set(file.names()) - {GRAPH, *self._keys.values()}}
-
-    def names(self) -> Iterable[str]:
-        """Return the names of all tensors."""
-        return self._keys.keys()
-
-    def shape(self, name: str) -> Shape:
-        """Return a tensor's shape without reading it."""
-        return self._file.shape(self._keys[name])
-
-    def dtype(self, name: str) -> str:
-        """Return a tensor's dtype, in NumPy's words, without reading it."""
-        return self._file.dtype(self._keys[name])
-
-    def read(self, name: str) -> np.ndarray:
-        """Read one tensor."""
-        return self._file.read(self._keys[name])
+        keys = {path: key for path, key in found.items() if key}
+        super().__init__(file, keys | {key: key for key in set(file.names()) - {GRAPH, *keys.values()}})
 
     def _follow(self, path: str) -> str | None:
         """Return the key of the variable that a path of attributes leads to from the root, None where it breaks off."""
@@ -111,8 +91,8 @@ def open_folder(folder: Path) -> Opened:
     if _TOKENS not in names:
         raise CheckpointError(f"{file.where}: there is no BertEncoder in it, as encoder, as model or within a model.")
     two = f"{_HEAD_POOLER}/kernel" in names
-    rows += _dense("pooler", _HEAD_POOLER if two else _POOLER)
-    rows += [Spare(row.theirs) for row in _dense("pooler", _POOLER)] if two else []
+    rows += dense_rows("pooler", _HEAD_POOLER if two else _POOLER)
+    rows += [Spare(row.theirs) for row in dense_rows("pooler", _POOLER)] if two else []
     rows += [Spare(name) for name in sorted(names) if name.startswith(_TRAINING) or _SLOT in name]
     masked, logits = f"{_MASKED_LM}/bias" in names, two and f"{_HEAD_LOGITS}/bias" in names
     head = {(True, True): "pretraining", (True, False): "masked_lm", (False, True): "next_sentence"}
@@ -140,9 +120,9 @@ def write_folder(parts: Parts, folder: Path, *, allow: Sequence[str] = ()) -> Au
     told = parts.config.replace(pooler=pooler)
     config, changes = expressed(told, known, format="model_garden", allow=allow)
     head_rows = parts.head.rows("model_garden") if parts.head else []
-    rows: list[AnyRow] = [*encoder_rows(config.num_attention_heads), *_dense("pooler", _POOLER), *head_rows]
+    rows: list[AnyRow] = [*encoder_rows(config.num_attention_heads), *dense_rows("pooler", _POOLER), *head_rows]
     if any(isinstance(row, Row) and row.theirs.startswith(_HEAD_LOGITS) for row in head_rows):
-        rows += _dense("pooler", _HEAD_POOLER)  # the head's own, beside the encoder's
+        rows += dense_rows("pooler", _HEAD_POOLER)  # the head's own, beside the encoder's
     tensors = export_rows(parts.all, rows, parts.dtype)
     prefix = folder / checkpoints.PREFIX
     checkpoints.write_rest(parts, config, folder)
@@ -162,24 +142,16 @@ def encoder_rows(heads: int) -> list[Row]:
         Row("embeddings/token/embeddings", _TOKENS),
         Row("embeddings/position/embeddings", "encoder/_position_embedding_layer/embeddings"),
         Row("embeddings/segment/embeddings", "encoder/_type_embedding_layer/embeddings"),
-        *_norm("embeddings/norm", "encoder/_embedding_norm_layer"),
-        *_dense("block_{i}/attention/query", f"{attention}/_query_dense", into, into),
-        *_dense("block_{i}/attention/key", f"{attention}/_key_dense", into, into),
-        *_dense("block_{i}/attention/value", f"{attention}/_value_dense", into, into),
-        *_dense("block_{i}/attention/output", f"{attention}/_output_dense", split_heads_in(heads)),
-        *_norm("block_{i}/attention_norm", f"{layer}/_attention_layer_norm"),
-        *_dense("block_{i}/inner", f"{layer}/_intermediate_dense"),
-        *_dense("block_{i}/outer", f"{layer}/_output_dense"),
-        *_norm("block_{i}/output_norm", f"{layer}/_output_layer_norm"),
+        *norm_rows("embeddings/norm", "encoder/_embedding_norm_layer"),
+        *dense_rows("block_{i}/attention/query", f"{attention}/_query_dense", into, into),
+        *dense_rows("block_{i}/attention/key", f"{attention}/_key_dense", into, into),
+        *dense_rows("block_{i}/attention/value", f"{attention}/_value_dense", into, into),
+        *dense_rows("block_{i}/attention/output", f"{attention}/_output_dense", split_heads_in(heads)),
+        *norm_rows("block_{i}/attention_norm", f"{layer}/_attention_layer_norm"),
+        *dense_rows("block_{i}/inner", f"{layer}/_intermediate_dense"),
+        *dense_rows("block_{i}/outer", f"{layer}/_output_dense"),
+        *norm_rows("block_{i}/output_norm", f"{layer}/_output_layer_norm"),
     ]
-
-
-def _dense(ours: str, theirs: str, kernel: Op = IDENTITY, bias: Op = IDENTITY) -> tuple[Row, Row]:
-    return Row(f"{ours}/kernel", f"{theirs}/kernel", kernel), Row(f"{ours}/bias", f"{theirs}/bias", bias)
-
-
-def _norm(ours: str, theirs: str) -> tuple[Row, Row]:
-    return Row(f"{ours}/gamma", f"{theirs}/gamma"), Row(f"{ours}/beta", f"{theirs}/beta")
 
 
 def _plain(values: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -61,6 +61,16 @@ class Row:
     op: Op = IDENTITY
 
 
+def dense_rows(ours: str, theirs: str, kernel: Op = IDENTITY, bias: Op = IDENTITY) -> tuple[Row, Row]:
+    """Return the rows of a dense layer that calls its weights as Keras does."""
+    return Row(f"{ours}/kernel", f"{theirs}/kernel", kernel), Row(f"{ours}/bias", f"{theirs}/bias", bias)
+
+
+def norm_rows(ours: str, theirs: str) -> tuple[Row, Row]:
+    """Return the rows of a layer norm that calls its weights as Keras does."""
+    return Row(f"{ours}/gamma", f"{theirs}/gamma"), Row(f"{ours}/beta", f"{theirs}/beta")
+
+
 @dataclasses.dataclass(frozen=True)
 class Constant:
     """A tensor of theirs that every file may carry with one known value: it is checked, never loaded or written.

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import collections
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.errors import CheckpointError, ConfigError
-from keras_bert_zoo.weights.checkpoints import GRAPH, Checkpoint
+from keras_bert_zoo.weights.checkpoints import Checkpoint, Renamed, graph_nodes
 from keras_bert_zoo.weights.formats import Opened, Parts
-from keras_bert_zoo.weights.rows import IDENTITY, Op, Row, Shape
+from keras_bert_zoo.weights.rows import Row, dense_rows, norm_rows, split_heads, split_heads_in
 from keras_bert_zoo.weights.tensors import read_json
 from keras_bert_zoo.weights.transfer import Audit
 
@@ -34,47 +32,28 @@ _QUERY, _INNER = "transformer/layer_0/self_attention/query/kernel", "transformer
 _ACTIVATIONS = {"Erf": "gelu_erf", "Erfc": "gelu_erf", "Relu": "relu", "Sigmoid": "silu"}
 
 
-class NamedVariables:
+class NamedVariables(Renamed):
     """The variables of a SavedModel by their own names, without the name of the model that comes before some."""
 
     def __init__(self, file: Checkpoint) -> None:
-        from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
-
-        self.where = file.where
-        self._file = file
-        nodes = TrackableObjectGraph.FromString(file.read(GRAPH)).nodes
+        nodes = graph_nodes(file)
         held = [a for node in nodes for a in node.attributes if a.name == "VARIABLE_VALUE"]
         often = collections.Counter(a.full_name for a in held)
         # what has no name of its own keeps the key that leads to it
-        self._keys = {a.full_name if often[a.full_name] == 1 else a.checkpoint_key: a.checkpoint_key for a in held}
+        keys = {a.full_name if often[a.full_name] == 1 else a.checkpoint_key: a.checkpoint_key for a in held}
         children = {child.local_name: child.node_id for child in nodes[0].children} if nodes else {}
         flag = [a.checkpoint_key for a in nodes[children[LOWER]].attributes] if LOWER in children else []
         self.lower = bool(file.read(flag[0])) if flag else None
         # not weights: the flag, and how often a checkpoint was saved
-        self._keys = {
+        keys = {
             re.sub(f"^.*/(?={_HEADS})", "", name): key
-            for name, key in self._keys.items()
+            for name, key in keys.items()
             if file.dtype(key) not in ("bool", "int64")
         }
-        before = [name.removesuffix(_TOKENS) for name in self._keys if name.endswith(_TOKENS)]
+        before = [name.removesuffix(_TOKENS) for name in keys if name.endswith(_TOKENS)]
         if len(before) == 1:
-            self._keys = {name.removeprefix(before[0]): key for name, key in self._keys.items()}
-
-    def names(self) -> Iterable[str]:
-        """Return the names of all tensors."""
-        return self._keys.keys()
-
-    def shape(self, name: str) -> Shape:
-        """Return a tensor's shape without reading it."""
-        return self._file.shape(self._keys[name])
-
-    def dtype(self, name: str) -> str:
-        """Return a tensor's dtype, in NumPy's words, without reading it."""
-        return self._file.dtype(self._keys[name])
-
-    def read(self, name: str) -> np.ndarray:
-        """Read one tensor."""
-        return self._file.read(self._keys[name])
+            keys = {name.removeprefix(before[0]): key for name, key in keys.items()}
+        super().__init__(file, keys)
 
 
 def belongs(folder: Path) -> bool:
@@ -141,33 +120,23 @@ def encoder_rows(heads: int) -> list[Row]:
 
     A projection to or from the heads has an axis for them: [D,heads,size] or [heads,size,D], its bias [heads,size].
     """
-    into = Op("into heads", lambda x: x.reshape(len(x), -1), lambda x: x.reshape(len(x), heads, -1))
-    out_of = Op("out of heads", lambda x: x.reshape(-1, x.shape[-1]), lambda x: x.reshape(heads, -1, x.shape[-1]))
-    by_head = Op("by head", lambda x: x.reshape(-1), lambda x: x.reshape(heads, -1))
+    into = split_heads(heads)
     attention = f"{_LAYER}/self_attention"
     return [
         Row("embeddings/token/embeddings", _TOKENS),
         Row("embeddings/position/embeddings", _POSITIONS),
         Row("embeddings/segment/embeddings", _TYPES),
-        *_norm("embeddings/norm", "embeddings/layer_norm"),
-        *_dense("block_{i}/attention/query", f"{attention}/query", into, by_head),
-        *_dense("block_{i}/attention/key", f"{attention}/key", into, by_head),
-        *_dense("block_{i}/attention/value", f"{attention}/value", into, by_head),
-        *_dense("block_{i}/attention/output", f"{attention}/attention_output", out_of),
-        *_norm("block_{i}/attention_norm", f"{_LAYER}/self_attention_layer_norm"),
-        *_dense("block_{i}/inner", f"{_LAYER}/intermediate"),
-        *_dense("block_{i}/outer", f"{_LAYER}/output"),
-        *_norm("block_{i}/output_norm", f"{_LAYER}/output_layer_norm"),
-        *_dense("pooler", _POOLER),
+        *norm_rows("embeddings/norm", "embeddings/layer_norm"),
+        *dense_rows("block_{i}/attention/query", f"{attention}/query", into, into),
+        *dense_rows("block_{i}/attention/key", f"{attention}/key", into, into),
+        *dense_rows("block_{i}/attention/value", f"{attention}/value", into, into),
+        *dense_rows("block_{i}/attention/output", f"{attention}/attention_output", split_heads_in(heads)),
+        *norm_rows("block_{i}/attention_norm", f"{_LAYER}/self_attention_layer_norm"),
+        *dense_rows("block_{i}/inner", f"{_LAYER}/intermediate"),
+        *dense_rows("block_{i}/outer", f"{_LAYER}/output"),
+        *norm_rows("block_{i}/output_norm", f"{_LAYER}/output_layer_norm"),
+        *dense_rows("pooler", _POOLER),
     ]
-
-
-def _dense(ours: str, theirs: str, kernel: Op = IDENTITY, bias: Op = IDENTITY) -> tuple[Row, Row]:
-    return Row(f"{ours}/kernel", f"{theirs}/kernel", kernel), Row(f"{ours}/bias", f"{theirs}/bias", bias)
-
-
-def _norm(ours: str, theirs: str) -> tuple[Row, Row]:
-    return Row(f"{ours}/gamma", f"{theirs}/gamma"), Row(f"{ours}/beta", f"{theirs}/beta")
 
 
 def _meta_graph(path: Path) -> Any:

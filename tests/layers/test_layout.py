@@ -97,12 +97,26 @@ def test_tokens_come_back_from_the_heads_as_they_went():
     mask = (np.arange(19) < lengths[:, None]).astype("int32")
     grid = kbz.layers.Grid("packed")(mask)
     x = np.arange(lengths.sum() * 10, dtype="float32").reshape(-1, 10)  # [N,D]
-    rows = [to_heads(x, grid, group, 5) for group in row_groups(grid)]
+    rows = [row for group in row_groups(grid) for row in to_heads(x, grid, group, 5)]
     assert len(rows) == 3
     assert all(row.shape[1] == 5 and row.shape[3] == 2 for row in rows)
     back = np.asarray(from_heads(rows, grid))
     np.testing.assert_array_equal(back[:39], x)
     np.testing.assert_array_equal(back[39:], x[-1:])  # the fortieth is the last one again
+
+
+@pytest.mark.parametrize("layout", ["padded", "packed"])
+def test_parts_of_one_product_go_to_the_heads_as_if_they_were_several(layout):
+    mask = (np.arange(7) < np.array([3, 7, 1, 5])[:, None]).astype("int32")
+    grid = kbz.layers.Grid(layout)(mask)
+    tokens = 28 if layout == "padded" else 16
+    parts = np.random.default_rng(0).normal(size=(3, tokens, 10)).astype("float32")  # [parts,N,D]
+    together = np.concatenate(parts, axis=-1)  # [N,3·D]
+    for group in row_groups(grid):
+        found = to_heads(together, grid, group, 5, parts=3)
+        assert len(found) == 3
+        for part, rows in zip(parts, found, strict=True):
+            np.testing.assert_array_equal(rows, to_heads(part, grid, group, 5)[0])
 
 
 def test_a_serving_copy_answers_alike(padded):

@@ -3,11 +3,9 @@
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pretrain_process
@@ -106,8 +104,8 @@ def test_a_killed_run_ends_as_if_it_had_not_been(root, whole, tmp_path, monkeypa
     assert int(kept.states["again"]["optimizer/0/iteration"]) == 35
 
 
-def test_three_steps_of_the_finish(root, whole, tmp_path):
-    """What a run leaves: a bundle that loads, its history, and nothing of the work."""
+def test_what_a_run_leaves(root, whole, tmp_path):
+    # A bundle that loads, its history, and nothing of the work.
     run, out, _ = whole
     names = ["README.md", "config.json", "history.json", "model.safetensors", "tokenizer_config.json", "training.png"]
     assert sorted(os.listdir(out)) == [*names, "vocab.txt", "zoo.json"]
@@ -160,3 +158,180 @@ def test_killed_at_three_random_moments(root, whole, tmp_path, monkeypatch):
     kept.states |= again.states
     kept.same("whole", "torn")
     assert [row["step"] for row in second.rows] == [row["step"] for row in run.rows]
+
+
+def short(root, **changes):
+    values = {"phases": [kbz.Phase(str(root / "short"), steps=6, batch_size=8)], "log_every": 3, "validate_every": 3}
+    return kbz.Recipe(**{**values, "checkpoint_every": 3, "learning_rate": 1e-3, **changes})
+
+
+def test_a_signal_saves_a_checkpoint_and_the_same_call_goes_on(root, tmp_path, monkeypatch):
+    out, recipe = tmp_path / "run", short(root)
+    whole = pretrain(root, tmp_path / "whole", recipe=recipe)
+    monkeypatch.setattr(loop, "steps_a_call", lambda every: 1)
+    monkeypatch.setattr(pretraining, "steps_a_call", lambda every: 1)
+    moved = loop._Between.on_train_batch_end
+
+    def stepping(self, batch, logs=None):
+        if self.step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        moved(self, batch, logs)
+
+    monkeypatch.setattr(loop._Between, "on_train_batch_end", stepping)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(loop.Stopped, match="Signal 15 stopped the training after step 4"):
+        pretrain(root, out, recipe=recipe)
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert os.listdir(out) == ["unfinished"]
+    monkeypatch.setattr(loop._Between, "on_train_batch_end", moved)
+    run = pretrain(root, out, recipe=recipe)
+    assert [(row["step"], row["steps"]) for row in run.rows] == [(3, 3), (6, 2)]  # the last two alone, and said so
+    for ours, theirs in zip(run.bundle.model.weights, whole.bundle.model.weights, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy(), err_msg=ours.path)
+    assert os.listdir(tmp_path) == ["whole", "run"] or os.listdir(tmp_path) == ["run", "whole"]
+
+
+def test_weights_are_gone_on_with_in_lamb_half_precision_whole_words_and_fixed_rows(root, whole, tmp_path):
+    _, out, _ = whole
+    values = {"optimizer": "lamb", "precision": "mixed_bfloat16", "whole_words": True, "shapes": "fixed"}
+    recipe = short(root, validation=str(root / "long"), masking="dynamic", layout="padded", **values)
+    run = pretrain(root, None, model=out, recipe=recipe, vocabulary=None, tensorboard=tmp_path / "board")
+    first = kbz.load(out)
+    for ours, theirs in zip(run.bundle.model.weights, first.model.weights, strict=True):
+        assert ours.dtype == "float32"
+        assert np.abs(ours.numpy() - theirs.numpy()).max() < 0.3, ours.path
+    assert run.rows[0]["masked_lm_loss"] < 4.5  # as it was learnt before
+    assert run.bundle.model.get_layer("block_0").compute_dtype == "bfloat16"
+    with pytest.raises(ConfigError, match="computes in float32, the recipe says mixed_bfloat16: load it with dtype="):
+        pretrain(root, None, model=first, recipe=recipe, vocabulary=None)
+    with pytest.raises(ConfigError, match="Weights bring their own vocabulary"):
+        pretrain(root, None, model=first, recipe=recipe)
+
+    import tensorflow as tf
+
+    for part, names in (("train", {"loss", "tokens_per_second"}), ("validation", {"loss", "perplexity"})):
+        found = {}
+        for path in (tmp_path / "board" / part).iterdir():
+            for event in tf.compat.v1.train.summary_iterator(str(path)):
+                for value in event.summary.value:
+                    found.setdefault(value.tag, {})[event.step] = float(tf.make_ndarray(value.tensor))
+        assert names <= set(found)
+        key = "loss" if part == "train" else "val_loss"
+        assert found["loss"] == pytest.approx({row["step"]: row[key] for row in run.rows}, rel=1e-6)
+
+
+def test_an_unfinished_run_and_other_settings(root, tmp_path, monkeypatch):
+    out, recipe = tmp_path / "run", short(root)
+    held = {}
+
+    def fails(model, folder, step, kept, **options):
+        with pytest.raises(ConfigError, match="another process is at work on this run"):
+            pretrain(root, out, recipe=recipe)
+        held["yes"] = True
+        raise CheckpointError("full")
+
+    monkeypatch.setattr(loop, "save_checkpoint", fails)
+    with pytest.raises(CheckpointError, match="full"):
+        pretrain(root, out, recipe=recipe)
+    assert held
+    words = "holds an unfinished run with other settings: learning_rate is 0.002, was 0.001; seed is 4, was 0. Repeat"
+    with pytest.raises(ConfigError, match=words):
+        pretrain(root, out, recipe=short(root, learning_rate=2e-3, seed=4))
+    with pytest.raises(ConfigError, match=r"config.hidden_dropout_prob is 0.3, was 0.1"):
+        pretrain(root, out, recipe=recipe, model=CONFIG.replace(hidden_dropout_prob=0.3))
+    assert json.loads((out / "unfinished/settings.json").read_text())["seed"] == 0
+    with pytest.raises(CheckpointError, match="full"):  # checkpoints at other times are the same run
+        pretrain(root, out, recipe=short(root, checkpoint_every=6, keep_checkpoints=5))
+    with pytest.raises(CheckpointError, match="full"):
+        pretrain(root, out, recipe=short(root, seed=4), overwrite=True)
+    assert json.loads((out / "unfinished/settings.json").read_text())["seed"] == 4
+
+
+def test_a_loss_that_is_no_number_ends_the_run(root, tmp_path, monkeypatch):
+    moved = loop._Between.on_train_batch_end
+
+    def stepping(self, batch, logs=None):
+        moved(self, batch, {**logs, "loss": float("nan")} if self.step >= 3 else logs)
+
+    monkeypatch.setattr(loop._Between, "on_train_batch_end", stepping)
+    words = (
+        "The loss became nan in one of the steps 4 to 6. The last good checkpoint is .*step-000000003.safetensors. Low"
+    )
+    with pytest.raises(ConfigError, match=words):
+        pretrain(root, tmp_path / "run", recipe=short(root))
+
+
+def test_a_shard_that_is_damaged_in_the_midst_of_the_training(root, tmp_path):
+    data = record_files.shards(tmp_path / "data", [9, 20, 9], 13)
+    path = data / "data-00001-of-00003.tfrecord"
+    path.write_bytes(path.read_bytes()[:-30])
+    recipe = short(root, phases=[kbz.Phase(str(data), steps=6, batch_size=8)])
+    with pytest.raises(DataError, match=f"{path}: record 20 is damaged: .*--skip-corrupt"):
+        pretrain(root, None, recipe=recipe)
+    with pytest.warns(UserWarning, match="data-00001-of-00003.tfrecord is damaged: only its first 19 rows are read"):
+        run = pretrain(root, None, recipe=short(root, phases=recipe.phases, corrupt="skip"))
+    assert run.damaged == {"0": {path.name: 19}}
+
+
+def test_what_cannot_begin(root, tmp_path):
+    def told(error, words, **options):
+        with pytest.raises(error, match=words):
+            pretrain(root, tmp_path / "run", **{"recipe": short(root), **options})
+        assert not (tmp_path / "run").exists()
+
+    told(DataError, "rows have 13 tokens, the model has 11 positions", model=CONFIG.replace(max_position_embeddings=11))
+    told(
+        VocabularyError,
+        "The vocabulary has 99 tokens, the config's vocab_size is 98",
+        model=CONFIG.replace(vocab_size=98),
+    )
+    told(ConfigError, "To begin from nothing takes a vocabulary", vocabulary=None)
+    other = [token if token != "film" else "cinema" for token in tiny.VOCABULARY]
+    told(DataError, "written with another vocabulary than the model's", vocabulary=kbz.Tokenizer(other))
+    (tmp_path / "vocab.txt").write_text("".join(f"{token}\n" for token in tiny.VOCABULARY if token != "[MASK]"))
+    told(VocabularyError, r"no \[MASK\] among", vocabulary=tmp_path / "vocab.txt")
+    told(ConfigError, "Some of the data are of lower-cased texts", lower=False)
+    told(ConfigError, "the records hold no masks, so masking must be", recipe=short(root, masking="static"))
+    told(ConfigError, "recipe: phases must be given", recipe={})
+    told(ConfigError, "no recipe can be read", recipe=tmp_path / "none.json")
+    foreign = record_files.shards(tmp_path / "foreign", [9], 13, manifest=False)
+    phases = [kbz.Phase(str(foreign), 6)]
+    told(
+        ConfigError,
+        r"Nothing says whether the data are of lower-cased texts.*\(--uncased",
+        recipe=short(root, phases=phases),
+    )
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/mine").touch()
+    with pytest.raises(ConfigError, match="the folder is there already"):
+        pretrain(root, tmp_path / "full", recipe=short(root))
+
+
+def test_models_to_begin_with(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(CONFIG.to_huggingface()))
+    assert pretraining._config(path) == CONFIG
+    google = CONFIG.replace(hidden_act="gelu_tanh")
+    path.write_text(json.dumps(google.to_google()))
+    assert pretraining._config(str(path)) == google
+    assert pretraining._config("tiny") == "tiny"
+    assert pretraining._config("minilm_l6_h384_uncased") is None
+    assert pretraining._sized("mini", 77).parameters == kbz.BertConfig(77, 256, 4, 4, 1024).parameters
+
+
+def test_a_full_disk_at_the_end_keeps_the_checkpoints(root, tmp_path, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pretraining, "write", full)
+        with pytest.raises(
+            CheckpointError, match="run cannot be written: .* The checkpoints are in .*unfinished: make"
+        ):
+            pretrain(root, tmp_path / "run", recipe=short(root))
+    assert os.listdir(tmp_path / "run") == ["unfinished"]
+    run = pretrain(root, tmp_path / "run", recipe=short(root))
+    assert [row["step"] for row in run.rows] == [3, 6]
+    assert "unfinished" not in os.listdir(tmp_path / "run")
+    run = pretrain(root, tmp_path / "run", recipe=short(root, seed=2), overwrite=True)
+    assert json.loads((tmp_path / "run/history.json").read_text())["settings"]["seed"] == 2

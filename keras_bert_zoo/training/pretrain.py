@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from keras_bert_zoo.errors import CheckpointError
+from keras_bert_zoo.errors import ConfigError
 from keras_bert_zoo.training.lamb import Lamb
 from keras_bert_zoo.training.optimizer import AdamW
 from keras_bert_zoo.training.progress import Display
@@ -60,10 +60,10 @@ def steps_a_call(log_every: int) -> int:
 
 
 class Stopped(Exception):
-    """A signal ended the training; `step` is where it stood."""
+    """A signal ended the training after `step`; where there is a folder, the same call goes on from there."""
 
     def __init__(self, signal: int, step: int) -> None:
-        super().__init__(f"stopped at step {step}")
+        super().__init__(f"Signal {signal} stopped the training after step {step}.")
         self.signal, self.step = signal, step
 
 
@@ -80,7 +80,7 @@ def run_phases(
     """Train a compiled model from where its newest checkpoint in `folder` stands to the end.
 
     Returns `rows`, a table of figures, `seconds` and `damaged`, rows that can be read of each damaged shard.
-    Raises: DataError, CheckpointError; Stopped, after a checkpoint, where `stopping` gives a signal's number.
+    Raises: DataError, CheckpointError, ConfigError where the loss is no number any more; Stopped, after a checkpoint, where `stopping` gives a signal's number.
     """
     found = restore_checkpoint(model, folder) if folder else None
     kept: dict[str, Any] = found.kept if found else {"rows": [], "seconds": 0.0, "damaged": {}}
@@ -148,7 +148,7 @@ class _Between(keras.callbacks.Callback):
         before, self.step = self.step, min(self.start + batch + 1, self.end)
         told = {name: float(value) for name, value in (logs or {}).items()}
         if not math.isfinite(told["loss"]):
-            raise CheckpointError(self._diverged(before, told["loss"]))
+            raise ConfigError(self._diverged(before, told["loss"]))
         self.tokens += sum(self.part.stream.tokens.pop(i - self.begin) for i in range(before, self.step))
         if self.first is None:
             self.first = (time.monotonic(), self.tokens)

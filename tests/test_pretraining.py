@@ -326,7 +326,7 @@ def test_a_full_disk_at_the_end_keeps_the_checkpoints(root, tmp_path, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(pretraining, "write", full)
         with pytest.raises(
-            CheckpointError, match="run cannot be written: .* The checkpoints are in .*unfinished: make"
+            CheckpointError, match=r"run cannot be written: .* The checkpoints are in .*unfinished: make"
         ):
             pretrain(root, tmp_path / "run", recipe=short(root))
     assert os.listdir(tmp_path / "run") == ["unfinished"]

@@ -80,7 +80,8 @@ def run_phases(
     """Train a compiled model from where its newest checkpoint in `folder` stands to the end.
 
     Returns `rows`, a table of figures, `seconds` and `damaged`, rows that can be read of each damaged shard.
-    Raises: DataError, CheckpointError, ConfigError where the loss is no number any more; Stopped, after a checkpoint, where `stopping` gives a signal's number.
+    Raises: DataError, CheckpointError; ConfigError where the loss is no number any more; Stopped, after a checkpoint,
+    where `stopping` gives a signal's number.
     """
     found = restore_checkpoint(model, folder) if folder else None
     kept: dict[str, Any] = found.kept if found else {"rows": [], "seconds": 0.0, "damaged": {}}

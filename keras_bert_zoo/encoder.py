@@ -1,4 +1,4 @@
-"""BERT, whole, in one page.  B batch, T tokens a row, N tokens, D hidden size.
+"""BERT, whole, in one page.  B batch, T tokens a row, S sequences a row, N tokens, D hidden size.
 
 word ids, type ids --Embeddings--> tokens [N,D] --Block x L--> tokens [N,D] --ToGrid--> sequence_output [B,T,D]
                                                                         first token --Pooler--> pooled_output [B,D]
@@ -14,13 +14,19 @@ from keras import ops
 
 from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.errors import ConfigError
-from keras_bert_zoo.layers import Block, Embeddings, Grid, Pooler, ToGrid
+from keras_bert_zoo.layers import Block, Embeddings, Grid, MaskedLMBias, Pooler, ToGrid
 from keras_bert_zoo.layers.attention import FUSED, PROJECTIONS
 
 INPUTS = ("input_word_ids", "input_mask", "input_type_ids")
+_ONE_A_ROW = (
+    "{} reads one sequence a row. Only MaskedLM, Pretraining and a bare encoder take several: use an encoder built"
+    " with sequences=1, or with_layout(encoder, layout, sequences=1)."
+)
 
 
-def build_encoder(config: BertConfig, *, layout: str = "padded", dtype: str | None = None) -> keras.Model:
+def build_encoder(
+    config: BertConfig, *, layout: str = "padded", sequences: int = 1, dtype: str | None = None
+) -> keras.Model:
     """Build the BERT encoder as a functional Keras model named "bert".
 
     Inputs, int32 [B,T]: `input_word_ids`, `input_mask` (1 for a real token), `input_type_ids` (segment, 0 or 1).
@@ -28,10 +34,14 @@ def build_encoder(config: BertConfig, *, layout: str = "padded", dtype: str | No
     `pooled_output` [B,D].  `layout` is "padded" or "packed", see
     `layers/layout.py`.  `dtype` is a Keras dtype or policy name, the global policy unless given.
 
-    Raises: ConfigError on an unknown layout.  Source: Devlin et al. 2019; google-research/bert modeling.py.
+    With `sequences` of 2 or more a row may hold that many, as `text.sequences.pack_sequences` puts them: `input_mask`
+    is k for tokens of the k-th, side by side, which see one another alone; `pooled_output` is [B,S,D].
+
+    Raises: ConfigError on an unknown layout, or less than one sequence.
+    Source: Devlin et al. 2019; google-research/bert modeling.py.
     """
     word_ids, mask, type_ids = (keras.Input((None,), dtype="int32", name=name) for name in INPUTS)
-    grid = Grid(layout, name="grid", dtype=dtype)(mask)
+    grid = Grid(layout, sequences, name="grid", dtype=dtype)(mask)
     x = Embeddings(
         config.vocab_size,
         config.hidden_size,
@@ -62,7 +72,7 @@ def build_encoder(config: BertConfig, *, layout: str = "padded", dtype: str | No
     outputs = {"sequence_output": encoder_outputs[-1], "encoder_outputs": encoder_outputs}
     if config.pooler:
         pooler = Pooler(config.hidden_size, config.initializer_range, name="pooler", dtype=dtype)
-        outputs["pooled_output"] = pooler(encoder_outputs[-1])  # [B,D]
+        outputs["pooled_output"] = pooler(encoder_outputs[-1], grid)  # [B,D], or [B,S,D]
     return keras.Model(dict(zip(INPUTS, (word_ids, mask, type_ids), strict=True)), outputs, name="bert")
 
 
@@ -70,27 +80,51 @@ def encode(encoder: keras.Model, inputs: Mapping[str, Any] | None = None, *, fir
     """Run an encoder's layers on symbolic inputs, its own unless given: `sequence_output` [B,T,D].
 
     With `first_only` it is `sequence_output[:, :1]`, all that a pooler reads, for less: the last block works on B
-    tokens instead of N.  Raises: ConfigError where the model is no encoder of `build_encoder`.
+    tokens instead of N.  Raises: ConfigError where the model is no encoder of `build_encoder`, or takes several
+    sequences a row.
     """
+    encoder_config(encoder)  # refuses what is no encoder
+    if encoder.get_layer("grid").sequences > 1:
+        raise ConfigError(_ONE_A_ROW.format("This head"))
+    return _encode(encoder, encoder.input if inputs is None else inputs, first_only)[0]
+
+
+def encode_sequences(encoder: keras.Model) -> tuple[Any, Any]:
+    """Run an encoder's layers on its own inputs, be it one sequence a row or several: `sequence_output` and the grid.
+
+    Raises: ConfigError where the model is no encoder of `build_encoder`.
+    """
+    return _encode(encoder, encoder.input, first_only=False)
+
+
+def _encode(encoder: keras.Model, inputs: Mapping[str, Any], first_only: bool) -> tuple[Any, Any]:
     layers = encoder_config(encoder).num_hidden_layers
     layer = encoder.get_layer
-    word_ids, mask, type_ids = ((encoder.input if inputs is None else inputs)[name] for name in INPUTS)
+    word_ids, mask, type_ids = (inputs[name] for name in INPUTS)
     grid = layer("grid")(mask)
     x = layer("embeddings")(word_ids, type_ids, grid)  # [N,D]
     *blocks, last = [layer(f"block_{i}") for i in range(layers)]
     for block in blocks:
         x = block(x, grid)  # [N,D]
-    return last(x, grid, first_only=True) if first_only else layer("to_grid")(last(x, grid), grid)
+    return (last(x, grid, first_only=True) if first_only else layer("to_grid")(last(x, grid), grid)), grid
 
 
-def with_layout(model: keras.Model, layout: str) -> keras.Model:
+def with_layout(model: keras.Model, layout: str, *, sequences: int | None = None) -> keras.Model:
     """Return an encoder or task model that shares all layers of `model` but lays out tokens otherwise.
 
-    Raises: ConfigError on an unknown layout.
+    `sequences` is the most sequences in a row, see `build_encoder`: as many as before unless given.
+
+    Raises: ConfigError on an unknown layout, and on several sequences where a head reads one a row.
     """
+    headed = any(layer.name.startswith("head_") for layer in model.layers)
+    if (sequences or 1) > 1 and headed and not any(isinstance(layer, MaskedLMBias) for layer in model.layers):
+        raise ConfigError(_ONE_A_ROW.format(f"'{model.name}'"))
 
     def shared(layer: keras.layers.Layer) -> keras.layers.Layer:
-        return Grid(layout, name=layer.name, dtype=layer.dtype_policy) if isinstance(layer, Grid) else layer
+        if not isinstance(layer, Grid):
+            return layer
+        most = layer.sequences if sequences is None else sequences
+        return Grid(layout, most, name=layer.name, dtype=layer.dtype_policy)
 
     return keras.models.clone_model(model, clone_function=shared)
 
@@ -98,10 +132,11 @@ def with_layout(model: keras.Model, layout: str) -> keras.Model:
 def serving_copy(model: keras.Model, dtype: str) -> keras.Model:
     """Return a copy of an encoder or task model that gives the same answers faster.
 
-    It is packed, its weights are cast to the Keras dtype or policy `dtype`, and query, key and value are one product.
+    It is packed with one sequence a row, its weights are cast to the Keras dtype or policy `dtype`, and query, key and
+    value are one product.
     """
     policy = keras.saving.serialize_keras_object(keras.dtype_policies.get(dtype))
-    changes: dict[type, dict[str, Any]] = {Grid: {"layout": "packed"}, Block: {"fused": True}}
+    changes: dict[type, dict[str, Any]] = {Grid: {"layout": "packed", "sequences": 1}, Block: {"fused": True}}
 
     def changed(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = {**layer.get_config(), "dtype": policy, **changes.get(type(layer), {})}

@@ -153,9 +153,10 @@ class Head(ABC):
         logits = self.dense_on_pooled(encoder, encode(encoder, first_only=True))  # [B,C]
         return TaskModel(encoder.input, logits, name=f"bert_{self.name}")
 
-    def dense_on_pooled(self, encoder: keras.Model, first: Any) -> Any:
+    def dense_on_pooled(self, encoder: keras.Model, first: Any, grid: Any = None) -> Any:
         """Pool rows' first tokens [R,1,D], drop out, and put one dense layer on them: logits [R,C].
 
+        With a grid of several sequences a row: each one's first token of [R,T,D], logits [R,S,C].
         Raises: ConfigError where the encoder has no pooler and `new_pooler` is false.
         Source: google-research/bert run_classifier.py create_model.
         """
@@ -169,7 +170,7 @@ class Head(ABC):
                 f"{type(self).__name__} reads pooled_output, but this encoder has no pooler (its weights came without"
                 " one). Pass new_pooler=True to train a new one, or load weights that have it."
             )
-        return dense_logits(config, self.outputs, self.dropout, pooler(first))
+        return dense_logits(config, self.outputs, self.dropout, pooler(first, grid))
 
     @abstractmethod
     def loss(self) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import keras
 
 from keras_bert_zoo.config import BertConfig
-from keras_bert_zoo.encoder import INPUTS, encode, encoder_config
+from keras_bert_zoo.encoder import INPUTS, encode_sequences, encoder_config
 from keras_bert_zoo.heads.head import Head, Packer, Where
 from keras_bert_zoo.heads.language import (
     MASKED_LM_PLACES,
@@ -96,7 +96,8 @@ class MaskedLM(Head):
         positions = keras.Input((None,), dtype="int32", name="masked_lm_positions")  # [B,M]
         how = self.transform(config)
         table = encoder.get_layer("embeddings")
-        logits = token_logits(table, how["hidden_act"], encode(encoder), positions, how["layer_norm_eps"])
+        sequence, _ = encode_sequences(encoder)  # [B,T,D]
+        logits = token_logits(table, how["hidden_act"], sequence, positions, how["layer_norm_eps"])
         return TaskModel({**encoder.input, "masked_lm_positions": positions}, logits, name=f"bert_{self.name}")
 
     def loss(self) -> keras.losses.Loss:

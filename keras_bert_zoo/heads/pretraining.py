@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import keras
 import numpy as np
 
-from keras_bert_zoo.encoder import INPUTS, encode, encoder_config
+from keras_bert_zoo.encoder import INPUTS, encode_sequences, encoder_config
 from keras_bert_zoo.errors import DataError
 from keras_bert_zoo.heads.head import Head, Packer, Where
 from keras_bert_zoo.heads.language import (
@@ -22,12 +22,14 @@ from keras_bert_zoo.heads.language import (
 )
 from keras_bert_zoo.layers.masked_lm import token_logits
 from keras_bert_zoo.training.masked_lm import MaskedLMAccuracy, MaskedLMLoss, Perplexity
+from keras_bert_zoo.training.metrics import LabelledAccuracy
 from keras_bert_zoo.training.model import TaskModel
 from keras_bert_zoo.weights.rows import AnyRow
 
 if TYPE_CHECKING:
     from keras_bert_zoo.text.tokenizer import Tokenizer
 
+NO_SEQUENCE = -1  # the next-sentence target of a place in a row that no sequence has; see text/sequences.py
 # Names in Google's records, the newer (Model Garden's) first -> ours
 _RECORDS = {
     "input_word_ids": ("input_word_ids", "input_ids"),
@@ -118,29 +120,32 @@ class Pretraining(Head):
     def attach(self, encoder: keras.Model) -> TaskModel:
         """Return a model from features to two logits: `masked_lm` float32 [B,M,V], `next_sentence` float32 [B,2].
 
+        On an encoder of several sequences a row the latter is [B,S,2], one answer a sequence.
         Raises: ConfigError where the encoder has no pooler and `new_pooler` is false, or is no encoder.
         """
         config = encoder_config(encoder)
         positions = keras.Input((None,), dtype="int32", name="masked_lm_positions")  # [B,M]
-        sequence = encode(encoder)  # [B,T,D]
+        sequence, grid = encode_sequences(encoder)  # [B,T,D]
         outputs = {
             "masked_lm": token_logits(encoder.get_layer("embeddings"), config.hidden_act, sequence, positions),
-            "next_sentence": self.dense_on_pooled(encoder, sequence),
+            "next_sentence": self.dense_on_pooled(encoder, sequence, grid),
         }
         return TaskModel({**encoder.input, "masked_lm_positions": positions}, outputs, name=f"bert_{self.name}")
 
     def loss(self) -> dict[str, keras.losses.Loss]:
-        """Return both losses; their sum is minimised.  Source: google-research/bert run_pretraining.py model_fn."""
+        """Return both losses; their sum is minimised.  A next-sentence target below 0 does not count.
+
+        Source: google-research/bert run_pretraining.py model_fn."""
         return {
             "masked_lm": MaskedLMLoss(),
-            "next_sentence": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            "next_sentence": keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=NO_SEQUENCE),
         }
 
     def metrics(self) -> dict[str, list[keras.metrics.Metric]]:
         """Return each task's accuracy, and perplexity; Keras puts the output's name before theirs."""
         return {
             "masked_lm": [MaskedLMAccuracy(name="accuracy"), Perplexity(name="perplexity")],
-            "next_sentence": [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+            "next_sentence": [LabelledAccuracy(name="accuracy")],
         }
 
     def measure(self, batches: Iterable[tuple[Any, Any]]) -> dict[str, float]:

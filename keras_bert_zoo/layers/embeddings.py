@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from keras_bert_zoo.errors import DataError
-from keras_bert_zoo.layers.layout import to_tokens
+from keras_bert_zoo.layers.layout import positions_of, to_tokens
 from keras_bert_zoo.layers.norm import Norm
 
 
@@ -80,8 +80,8 @@ class Embeddings(keras.layers.Layer):
                 f"Rows of {word_ids.shape[1]} tokens do not fit a model with {self.max_position_embeddings} positions."
                 " Pack the texts with a smaller max_length."
             )
-        places = ops.broadcast_to(ops.arange(ops.shape(word_ids)[1], dtype="int32"), ops.shape(word_ids))  # [B,T]
-        words, types, places = (to_tokens(ids, grid) for ids in (word_ids, type_ids, places))  # [N]
+        words, types = (to_tokens(ids, grid) for ids in (word_ids, type_ids))  # [N]
+        places = positions_of(grid, word_ids)  # [N]
         x = self.token(words) + self.segment(types) + self.position(places)  # [N,D]
         return self.dropout(self.norm(x), training=training)  # [N,D]
 

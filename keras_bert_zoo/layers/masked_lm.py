@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import ops
 
 from keras_bert_zoo.layers.block import ACTIVATIONS
 from keras_bert_zoo.layers.embeddings import Embeddings
-from keras_bert_zoo.layers.kernels import take
+from keras_bert_zoo.layers.layout import take_places
 from keras_bert_zoo.layers.norm import Norm
 
 
@@ -38,9 +37,7 @@ class MaskedLMTransform(keras.layers.Layer):
         self.norm.build((None, self.hidden_size))
 
     def call(self, sequence: Any, positions: Any) -> Any:
-        batch, time, size = ops.shape(sequence)
-        rows = ops.expand_dims(ops.arange(batch, dtype="int32") * time, 1)  # [B,1], where each begins
-        x = take(ops.reshape(sequence, (-1, size)), rows + positions)  # [B,M,D]
+        x = take_places(sequence, positions)  # [B,M,D]
         return self.norm(ACTIVATIONS[self.hidden_act](self.dense(x)))  # [B,M,D]
 
     def compute_output_spec(self, sequence: Any, positions: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The sentence vector of BERT.  B batch, T tokens, D hidden size."""
+"""The sentence vector of BERT.  B batch, T tokens, S sequences a row, D hidden size."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from typing import Any
 
 import keras
 
+from keras_bert_zoo.layers.layout import has_sequences, take_places
+
 
 @keras.saving.register_keras_serializable("keras_bert_zoo")
 class Pooler(keras.layers.Dense):
     """Turns the first token's vector into the sentence's: tanh of a dense layer, [B,T,D] -> [B,D].
 
+    With a grid of several sequences a row: each one's first token, ([B,T,D], grid) -> [B,S,D].
     Source: modeling.py BertModel, "pooler".
     """
 
@@ -21,11 +24,16 @@ class Pooler(keras.layers.Dense):
         super().__init__(units, activation="tanh", kernel_initializer=init, **kwargs)
         self.initializer_range = initializer_range
 
-    def call(self, sequence: Any, training: bool | None = None) -> Any:
+    def call(self, sequence: Any, grid: dict[str, Any] | None = None, training: bool | None = None) -> Any:
+        if grid is not None and has_sequences(grid):
+            return super().call(take_places(sequence, grid["firsts"]), training=training)  # [B,S,D]
         return super().call(sequence[:, 0], training=training)  # [B,D]
 
-    def compute_output_spec(self, sequence: Any, training: bool | None = None) -> Any:
-        return keras.KerasTensor((sequence.shape[0], self.units), dtype=self.compute_dtype)
+    def compute_output_spec(
+        self, sequence: Any, grid: dict[str, Any] | None = None, training: bool | None = None
+    ) -> Any:
+        several = grid["firsts"].shape[1:] if grid is not None else ()  # (S,), or none
+        return keras.KerasTensor((sequence.shape[0], *several, self.units), dtype=self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "initializer_range": self.initializer_range}

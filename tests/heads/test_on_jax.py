@@ -12,6 +12,7 @@ import tiny
 from sizes import VOCAB
 
 import keras_bert_zoo as kbz
+from keras_bert_zoo.encoder import with_layout
 from keras_bert_zoo.heads import HEADS
 
 ROWS, TIME, CHOICES, PLACES = 5, 7, 3, 4
@@ -22,6 +23,7 @@ MADE = {
     "masked_lm": {},
     "next_sentence": {},
     "pretraining": {},
+    "pretraining sequences": {},
     "question_answering": {},
     "multiple_choice": {},
     "sentence_embedding": {"pooling": "mean", "loss": "similarity"},
@@ -48,7 +50,7 @@ for name, arguments in made.items():
     np.savez(f"{folder}/{name} found.npz", **{f"logits{key}": value for key, value in found.items()})
     losses = head.loss() if several else {"": head.loss()}
     told[name] = {key: float(np.mean(losses[key](given[f"target{key}"], found[key]))) for key in found}
-    if name in ("pretraining", "question_answering", "token_classification"):
+    if name in ("pretraining sequences", "pretraining", "question_answering", "token_classification"):
         model.compile(keras.optimizers.SGD(1e-2), head.loss(), metrics=head.metrics())
         y = {key: given[f"target{key}"] for key in found} if several else given["target"]
         fits = [model.fit(x, y, batch_size=5, verbose=0, shuffle=False).history["loss"][0] for _ in range(3)]
@@ -58,11 +60,13 @@ json.dump(told, open(f"{folder}/losses.json", "w"))
 
 
 def features(model, random):
-    """Rows of 2 to 7 tokens, or three of them an example; a row of a choice may have none."""
+    """Rows of 2 to 7 tokens, or three of them an example; a row of a choice may have none, others two sequences."""
     shape = (ROWS, CHOICES, TIME) if len(model.input["input_mask"].shape) == 3 else (ROWS, TIME)
     mask = (np.arange(TIME) < random.integers(2, TIME + 1, (*shape[:-1], 1))).astype("int32")
     if len(shape) == 3:
         mask[2, 1] = 0  # no choice
+    elif model.get_layer("grid").sequences > 1:
+        mask[1:, 1:] *= 2
     made = {
         "input_word_ids": random.integers(5, VOCAB, shape),
         "input_mask": mask,
@@ -72,7 +76,7 @@ def features(model, random):
     return {name: made[name].astype("int32") for name in model.input}
 
 
-def targets(name, x, random):
+def targets(name, x, random, sequences):
     real = x["input_mask"]
     masked = np.stack([random.integers(0, VOCAB, (ROWS, PLACES)), random.integers(0, 2, (ROWS, PLACES))], axis=-1)
     return {
@@ -81,7 +85,10 @@ def targets(name, x, random):
         "regression": {"": np.array([[0.5], [-1], [2], [0], [1]], "float32")},
         "masked_lm": {"": masked.astype("float32")},
         "next_sentence": {"": np.array([0, 1, 1, 0, 1])},
-        "pretraining": {"masked_lm": masked.astype("float32"), "next_sentence": np.array([1, 0, 1, 1, 0])},
+        "pretraining": {
+            "masked_lm": masked.astype("float32"),
+            "next_sentence": np.array([1, 0, 1, 1, 0] if sequences == 1 else [[0, -1], [1, 0], [1, 1], [0, 0], [1, 0]]),
+        },
         "question_answering": {"": np.array([[0, 1], [1, 1], [0, 0], [1, 1], [0, 1]])},
         "multiple_choice": {"": np.array([0, 2, 0, 1, 1])},
         "sentence_embedding": {"": np.array([0.5, 1, 0, 0.25, 0.75], "float32")},
@@ -98,9 +105,11 @@ def test_the_same_numbers(tmp_path):
     for name, arguments in MADE.items():
         head = kbz.heads.make(name.split()[0], arguments)
         model = tiny.bundle(head, config=config).model
+        model = with_layout(model, "padded", sequences=2) if name.endswith(" sequences") else model
         model.save(tmp_path / f"{name}.keras")
         x = features(model, random)
-        y = targets(head.name, x, random)
+        sequences = model.get_layer("grid").sequences
+        y = targets(head.name, x, random, sequences)
         np.savez(tmp_path / f"{name} given.npz", **x, **{f"target{key}": value for key, value in y.items()})
         found = model(x)
         want[name] = found if isinstance(found, dict) else {"": found}
@@ -116,6 +125,7 @@ def test_the_same_numbers(tmp_path):
             got = found[f"logits{key}"]
             np.testing.assert_allclose(got[there[name]], values.numpy()[there[name]], atol=2e-5, err_msg=name)
     assert want["multiple_choice"][""].numpy()[2, 1] < -9e8
+    assert want["pretraining sequences"]["next_sentence"].shape == (ROWS, 2, 2)
     told = json.loads((tmp_path / "losses.json").read_text())
     for name, parts in losses.items():
         assert told[name] == pytest.approx(parts, rel=1e-4), name

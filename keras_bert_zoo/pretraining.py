@@ -23,7 +23,7 @@ import keras
 from keras_bert_zoo.bundle import Bundle, load, write
 from keras_bert_zoo.card import write_pretraining_card, write_steps_curve
 from keras_bert_zoo.config import BertConfig
-from keras_bert_zoo.encoder import build_encoder
+from keras_bert_zoo.encoder import build_encoder, with_layout
 from keras_bert_zoo.errors import CheckpointError, ConfigError, DataError, VocabularyError
 from keras_bert_zoo.files import check_absent, new_file
 from keras_bert_zoo.heads.pretraining import Pretraining
@@ -100,6 +100,8 @@ def pretrain(
     bundle = _begin(model, recipe, vocabulary, lower, [*phases, *([held_out] if held_out else [])])
     with _workplace(folder, _settings(recipe, bundle, phases, held_out, model), overwrite) as work:
         trained = laid_out(bundle.model, recipe.layout)
+        if recipe.pack_sequences > 1:
+            trained = with_layout(trained, trained.get_layer("grid").layout, sequences=recipe.pack_sequences)
         head = bundle.head
         trained.compile(
             make_optimizer(recipe),
@@ -278,6 +280,8 @@ def _data(recipe: Recipe, bundle: Bundle, shards: Shards, batch_size: int, seed:
         most=most,
         whole_words=recipe.whole_words,
         width=fixed if recipe.shapes == "fixed" else None,
+        sequences=recipe.pack_sequences,
+        length=shards.length,
     )
     return PhaseData(stream, prepare)
 

@@ -220,6 +220,20 @@ def test_weights_are_gone_on_with_in_lamb_half_precision_whole_words_and_fixed_r
         assert found["loss"] == pytest.approx({row["step"]: row[key] for row in run.rows}, rel=1e-6)
 
 
+def test_several_sequences_a_row_are_the_same_updates(root):
+    plain = CONFIG.replace(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    runs = [
+        pretrain(root, None, model=plain, recipe=short(root, validation=str(root / "held"), pack_sequences=number))
+        for number in (1, 3)
+    ]
+    # The next-sentence loss is a mean over sequences either way.
+    for name in ("perplexity", "masked_lm_accuracy", "next_sentence_accuracy", "val_perplexity"):
+        one, several = ([row[name] for row in run.rows] for run in runs)
+        assert one == pytest.approx(several, rel=2e-3), name
+    for one, several in zip(*(run.bundle.model.weights for run in runs), strict=True):
+        np.testing.assert_allclose(one.numpy(), several.numpy(), atol=2e-3, err_msg=one.path)
+
+
 def test_an_unfinished_run_and_other_settings(root, tmp_path, monkeypatch):
     out, recipe = tmp_path / "run", short(root)
     held = {}

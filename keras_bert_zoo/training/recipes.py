@@ -56,7 +56,8 @@ class Recipe:
     `power` to `end_learning_rate`: one schedule over all phases, or, where every phase has its own `learning_rate`, one
     for each.  `masking` "dynamic" draws masks anew every epoch, "static" takes those in the records, "auto" does the
     latter where there are some.  `max_predictions` unless given is the data's, or the share of a whole row.  `shapes`
-    "trimmed" cuts batches to their longest row, "fixed" leaves them.  `corrupt` "skip" counts rows in a damaged shard
+    "trimmed" cuts batches to their longest row, "fixed" leaves them.  `pack_sequences` is the most sequences that share a row, which saves padding;
+    batches then are of so many sequences, in fewer rows.  `corrupt` "skip" counts rows in a damaged shard
     and goes on.  `determinism` "on" has TensorFlow give the same bits every time, "auto" where there is no GPU.
     `validation` are shards held out, measured every `validate_every` updates with the same masks each time.  Figures
     are told every `log_every` updates; all that happens between updates happens there.
@@ -78,6 +79,7 @@ class Recipe:
     max_predictions: int | None = None
     whole_words: bool = False
     shapes: str = "trimmed"
+    pack_sequences: int = 1
     layout: str = "auto"
     corrupt: str = "refuse"
     determinism: str = "auto"
@@ -99,7 +101,7 @@ class Recipe:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}, it must be one of {', '.join(choices)}.")
-        for name in ("log_every", "validate_every", "checkpoint_every", "keep_checkpoints", "shuffle_block"):
+        for name in _COUNTS:
             _check_whole(name, getattr(self, name), 1)
         _check_whole("seed", self.seed, 0)
         if self.seed >= 2**31:
@@ -164,6 +166,7 @@ class Recipe:
         return cls.from_dict(values, str(path))
 
 
+_COUNTS = ("log_every", "validate_every", "checkpoint_every", "keep_checkpoints", "shuffle_block", "pack_sequences")
 _CHOICES = {
     "optimizer": OPTIMIZERS,
     "precision": PRECISIONS,

@@ -285,14 +285,24 @@ Prepare = Callable[[Mapping[str, tf.Tensor]], tuple[dict[str, tf.Tensor], dict[s
 
 
 def preparation(
-    tokenizer: Tokenizer, *, dynamic: bool, share: float, most: int, whole_words: bool, width: int | None
+    tokenizer: Tokenizer,
+    *,
+    dynamic: bool,
+    share: float,
+    most: int,
+    whole_words: bool,
+    width: int | None,
+    sequences: int = 1,
+    length: int = 0,
 ) -> Prepare:
     """Return the function, for `tf.data`, from a stream's batch to what the model takes and what its losses take.
 
     `dynamic` draws masks, see `text.masking.draw_masks`; `width` is the number of places asked about in every batch,
-    None for as many as its fullest row has.
+    None for as many as its fullest row has.  With several `sequences` a row they are put into rows of `length` tokens,
+    see `text.sequences.pack_sequences`.
     """
     from keras_bert_zoo.text.masking import draw_masks
+    from keras_bert_zoo.text.sequences import pack_sequences
 
     @tf.autograph.experimental.do_not_convert
     def prepare(batch: Mapping[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
@@ -309,7 +319,8 @@ def preparation(
             more = tf.maximum(width - tf.shape(asked)[1], 0)
             features["masked_lm_positions"] = tf.pad(features["masked_lm_positions"], [[0, 0], [0, more]])
             asked = tf.pad(asked, [[0, 0], [0, more], [0, 0]])
-        return features, {"masked_lm": asked, "next_sentence": batch["next_sentence_labels"]}
+        targets = {"masked_lm": asked, "next_sentence": batch["next_sentence_labels"]}
+        return pack_sequences(features, targets, length, sequences=sequences) if sequences > 1 else (features, targets)
 
     return prepare
 

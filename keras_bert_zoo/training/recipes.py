@@ -56,11 +56,11 @@ class Recipe:
     `power` to `end_learning_rate`: one schedule over all phases, or, where every phase has its own `learning_rate`, one
     for each.  `masking` "dynamic" draws masks anew every epoch, "static" takes those in the records, "auto" does the
     latter where there are some.  `max_predictions` unless given is the data's, or the share of a whole row.  `shapes`
-    "trimmed" cuts batches to their longest row, "fixed" leaves them.  `pack_sequences` is the most sequences that share a row, which saves padding;
-    batches then are of so many sequences, in fewer rows.  `corrupt` "skip" counts rows in a damaged shard
-    and goes on.  `determinism` "on" has TensorFlow give the same bits every time, "auto" where there is no GPU.
-    `validation` are shards held out, measured every `validate_every` updates with the same masks each time.  Figures
-    are told every `log_every` updates; all that happens between updates happens there.
+    "trimmed" cuts batches to their longest row, "fixed" leaves them.  `pack_sequences` is the most sequences that share
+    a row, see `text/sequences.py`; a batch is of so many sequences, in fewer rows.  `corrupt` "skip" counts rows in a
+    damaged shard and goes on.  `determinism` "on" has TensorFlow give the same bits every time, "auto" where there is
+    no GPU.  `validation` are shards held out, measured every `validate_every` updates with the same masks each time.
+    Figures are told every `log_every` updates; all that happens between updates happens there.
     Raises: ConfigError on what makes no run.
     """
 

@@ -16,7 +16,7 @@ from keras_bert_zoo.training.resume import checkpoints, differences, restore_che
 def model(width=5, *, seed=1):
     keras.utils.set_random_seed(seed)
     layers = [keras.Input((3,)), keras.layers.Dense(width, name="dense"), keras.layers.Dropout(0.3, name="dropout")]
-    made = keras.Sequential([*layers, keras.layers.Dense(2, name="out", dtype="bfloat16")])
+    made = keras.Sequential([*layers, keras.layers.Dense(2, name="out", dtype="bfloat16")], name="model")
     made.compile(keras.optimizers.Adam(0.01), keras.losses.MeanSquaredError())
     return made
 
@@ -51,7 +51,7 @@ def test_a_model_goes_on_from_its_checkpoint(tmp_path):
     same(weights(first), weights(second))
     train(second, 4, first=3)
     same(weights(whole), weights(second))
-    assert not np.array_equal(weights(first)["dense/kernel"], weights(second)["dense/kernel"])
+    assert not np.array_equal(weights(first)["model/dense/kernel"], weights(second)["model/dense/kernel"])
     with safetensors.safe_open(path, "np") as file:
         assert sorted(file.keys()) == sorted(weights(first))
         assert file.get_tensor("out/kernel").dtype.name == "bfloat16"
@@ -98,12 +98,12 @@ def test_a_damaged_one_gives_way_to_the_one_before(tmp_path, damage):
 def test_a_checkpoint_of_another_model_or_optimizer(tmp_path):
     save_checkpoint(model(), tmp_path, 2)
     with pytest.raises(
-        CheckpointError, match=r"another model .* 9 variables differ, such as 'dense/bias', \(\(5,\), 'fl"
+        CheckpointError, match=r"another model .* 9 variables differ, such as 'model/dense/bias', \(\(5,\), 'fl"
     ):
         restore_checkpoint(model(6), tmp_path)
     other = model()
     other.compile(keras.optimizers.SGD(0.01), keras.losses.MeanSquaredError())
-    with pytest.raises(CheckpointError, match=r"'optimizer/0/dense_bias_momentum', .* in the file, none in the model"):
+    with pytest.raises(CheckpointError, match=r"'optimizer/0/model_dense_bias_momentum', .* in the file, none in the model"):
         restore_checkpoint(other, tmp_path)
 
 
@@ -130,7 +130,7 @@ def test_a_full_disk_leaves_the_former_checkpoint(tmp_path, monkeypatch):
 def test_what_is_no_number_is_not_kept(tmp_path):
     made = model()
     made.layers[0].bias.assign([0, 1, np.nan, 2, 3])
-    with pytest.raises(CheckpointError, match=r"After step 7 1 of 15 variables hold NaN.*dense/bias.*no checkpoint"):
+    with pytest.raises(CheckpointError, match=r"After step 7 1 of 15 variables hold NaN.*model/dense/bias.*no checkpoint"):
         save_checkpoint(made, tmp_path, 7)
     assert list(tmp_path.iterdir()) == []
 

@@ -98,6 +98,11 @@ def pretrain(
     keras.utils.set_random_seed(recipe.seed)
     _be_deterministic(recipe.determinism)
     bundle = _begin(model, recipe, vocabulary, lower, [*phases, *([held_out] if held_out else [])])
+    data = [
+        _data(recipe, bundle, shards, phase.batch_size, seed=recipe.seed + number)
+        for number, (shards, phase) in enumerate(zip(phases, recipe.phases, strict=True))
+    ]
+    validation = _data(recipe, bundle, held_out, recipe.phases[0].batch_size, seed=0) if held_out else None
     with _workplace(folder, _settings(recipe, bundle, phases, held_out, model), overwrite) as work:
         trained = laid_out(bundle.model, recipe.layout)
         if recipe.pack_sequences > 1:
@@ -109,11 +114,6 @@ def pretrain(
             metrics=head.metrics(),  # type: ignore[union-attr]
             steps_per_execution=steps_a_call(recipe.log_every),
         )
-        data = [
-            _data(recipe, bundle, shards, phase.batch_size, seed=recipe.seed + number)
-            for number, (shards, phase) in enumerate(zip(phases, recipe.phases, strict=True))
-        ]
-        validation = _data(recipe, bundle, held_out, recipe.phases[0].batch_size, seed=0) if held_out else None
         display = Display(verbose, tensorboard)
         say = "Stopping after a checkpoint. Once more to end at once." if work else "Stopping after this step."
         try:

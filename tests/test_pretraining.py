@@ -22,6 +22,7 @@ from keras_bert_zoo.training.fit import Settings
 from keras_bert_zoo.training.resume import checkpoints
 
 CONFIG = pretrain_process.CONFIG
+ONE = CONFIG.replace(num_hidden_layers=1)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -44,9 +45,11 @@ def root(tmp_path_factory):
 
 
 def pretrain(root, out, **options):
-    recipe = options.pop("recipe", None) or pretrain_process.recipe(root)
+    recipe = options.pop("recipe", None)
     options = {"vocabulary": root / "vocab.txt", "verbose": 0, **options}
-    return kbz.pretrain(options.pop("model", CONFIG), recipe, out=out, **options)
+    if recipe is None:
+        return kbz.pretrain(CONFIG, pretrain_process.recipe(root), out=out, **options)
+    return kbz.pretrain(options.pop("model", ONE), recipe, out=out, **options)
 
 
 class Kept:
@@ -166,6 +169,7 @@ def short(root, **changes):
     return kbz.Recipe(**{**values, "checkpoint_every": 3, "learning_rate": 1e-3, **changes})
 
 
+@pytest.mark.slow
 def test_a_signal_saves_a_checkpoint_and_the_same_call_goes_on(root, tmp_path, monkeypatch):
     out, recipe = tmp_path / "run", short(root)
     whole = pretrain(root, tmp_path / "whole", recipe=recipe)
@@ -221,8 +225,9 @@ def test_weights_are_gone_on_with_in_lamb_half_precision_whole_words_and_fixed_r
         assert found["loss"] == pytest.approx({row["step"]: row[key] for row in run.rows}, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_several_sequences_a_row_are_the_same_updates(root):
-    plain = CONFIG.replace(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    plain = ONE.replace(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     runs = [
         pretrain(root, None, model=plain, recipe=short(root, validation=str(root / "held"), pack_sequences=number))
         for number in (1, 3)
@@ -237,29 +242,37 @@ def test_several_sequences_a_row_are_the_same_updates(root):
 
 def test_an_unfinished_run_and_other_settings(root, tmp_path, monkeypatch):
     out, recipe = tmp_path / "run", short(root)
-    held = {}
 
-    def fails(model, folder, step, kept, **options):
-        with pytest.raises(ConfigError, match="another process is at work on this run"):
-            pretrain(root, out, recipe=recipe)
-        held["yes"] = True
-        raise CheckpointError("full")
+    class Ends(Exception):
+        pass
 
-    monkeypatch.setattr(loop, "save_checkpoint", fails)
-    with pytest.raises(CheckpointError, match="full"):
+    def ends(*arguments, **options):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pretraining, "_settings", lambda *arguments: json.loads((work / "settings.json").read_text()))
+            with pytest.raises(ConfigError, match="another process is at work on this run"):
+                pretrain(root, out, recipe=recipe)
+        raise Ends
+
+    work = out / "unfinished"
+    monkeypatch.setattr(pretraining, "run_phases", ends)
+    with pytest.raises(Ends):
         pretrain(root, out, recipe=recipe)
-    assert held
     words = "holds an unfinished run with other settings: learning_rate is 0.002, was 0.001; seed is 4, was 0. Repeat"
     with pytest.raises(ConfigError, match=words):
         pretrain(root, out, recipe=short(root, learning_rate=2e-3, seed=4))
     with pytest.raises(ConfigError, match=r"config.hidden_dropout_prob is 0.3, was 0.1"):
-        pretrain(root, out, recipe=recipe, model=CONFIG.replace(hidden_dropout_prob=0.3))
-    assert json.loads((out / "unfinished/settings.json").read_text())["seed"] == 0
-    with pytest.raises(CheckpointError, match="full"):  # checkpoints at other times are the same run
-        pretrain(root, out, recipe=short(root, checkpoint_every=6, keep_checkpoints=5))
-    with pytest.raises(CheckpointError, match="full"):
+        pretrain(root, out, recipe=recipe, model=ONE.replace(hidden_dropout_prob=0.3))
+    (work / "mark").touch()
+    with pytest.raises(Ends):  # checkpoints at other times are the same run
+        pretrain(root, out, recipe=short(root, checkpoint_every=6, keep_checkpoints=5), overwrite=True)
+    assert (work / "mark").exists()
+    (out / "README.md").touch()
+    with pytest.raises(Ends):
         pretrain(root, out, recipe=short(root, seed=4), overwrite=True)
-    assert json.loads((out / "unfinished/settings.json").read_text())["seed"] == 4
+    assert json.loads((work / "settings.json").read_text())["seed"] == 4
+    assert not (work / "mark").exists()
+    assert not (out / "README.md").exists()
+    assert os.listdir(tmp_path) == ["run"]
 
 
 def test_a_loss_that_is_no_number_ends_the_run(root, tmp_path, monkeypatch):
@@ -294,11 +307,11 @@ def test_what_cannot_begin(root, tmp_path):
             pretrain(root, tmp_path / "run", **{"recipe": short(root), **options})
         assert not (tmp_path / "run").exists()
 
-    told(DataError, "rows have 13 tokens, the model has 11 positions", model=CONFIG.replace(max_position_embeddings=11))
+    told(DataError, "rows have 13 tokens, the model has 11 positions", model=ONE.replace(max_position_embeddings=11))
     told(
         VocabularyError,
         "The vocabulary has 99 tokens, the config's vocab_size is 98",
-        model=CONFIG.replace(vocab_size=98),
+        model=ONE.replace(vocab_size=98),
     )
     told(ConfigError, "To begin from nothing takes a vocabulary", vocabulary=None)
     other = [token if token != "film" else "cinema" for token in tiny.VOCABULARY]
@@ -348,5 +361,3 @@ def test_a_full_disk_at_the_end_keeps_the_checkpoints(root, tmp_path, monkeypatc
     run = pretrain(root, tmp_path / "run", recipe=short(root))
     assert [row["step"] for row in run.rows] == [3, 6]
     assert "unfinished" not in os.listdir(tmp_path / "run")
-    run = pretrain(root, tmp_path / "run", recipe=short(root, seed=2), overwrite=True)
-    assert json.loads((tmp_path / "run/history.json").read_text())["settings"]["seed"] == 2

@@ -10,14 +10,11 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import filelock
 import keras
 
 from keras_bert_zoo.bundle import Bundle, load, write
@@ -25,17 +22,16 @@ from keras_bert_zoo.card import write_pretraining_card, write_steps_curve
 from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.encoder import build_encoder, with_layout
 from keras_bert_zoo.errors import CheckpointError, ConfigError, DataError, VocabularyError
-from keras_bert_zoo.files import check_absent, new_file
+from keras_bert_zoo.files import check_absent
 from keras_bert_zoo.heads.pretraining import Pretraining
 from keras_bert_zoo.stopping import told_to_stop
 from keras_bert_zoo.text.tokenizer import Tokenizer
 from keras_bert_zoo.training.layouts import laid_out
-from keras_bert_zoo.training.pretrain import PhaseData, make_optimizer, run_phases, steps_a_call
+from keras_bert_zoo.training.pretrain import make_optimizer, phase_data, run_phases, steps_a_call
 from keras_bert_zoo.training.progress import Display
 from keras_bert_zoo.training.recipes import Recipe
-from keras_bert_zoo.training.records import Limits, Stream, preparation
-from keras_bert_zoo.training.resume import differences
 from keras_bert_zoo.training.shards import Shards, find_shards
+from keras_bert_zoo.training.workplace import UNFINISHED, remove, workplace
 from keras_bert_zoo.weights.tensors import read_json
 
 # Name -> (blocks, hidden size); heads of 64, an inner layer four times as wide.  Source: Turc et al. 2019, table 1.
@@ -47,7 +43,6 @@ SIZES = {
     "base": (12, 768),
     "large": (24, 1024),
 }
-UNFINISHED, SETTINGS = "unfinished", "settings.json"
 # What may change while a run is unfinished: nothing that is learnt depends on it.
 _FREE = ("checkpoint_every", "keep_checkpoints")
 
@@ -99,11 +94,15 @@ def pretrain(
     _be_deterministic(recipe.determinism)
     bundle = _begin(model, recipe, vocabulary, lower, [*phases, *([held_out] if held_out else [])])
     data = [
-        _data(recipe, bundle, shards, phase.batch_size, seed=recipe.seed + number)
+        phase_data(recipe, bundle.tokenizer, bundle.config, shards, phase.batch_size, seed=recipe.seed + number)
         for number, (shards, phase) in enumerate(zip(phases, recipe.phases, strict=True))
     ]
-    validation = _data(recipe, bundle, held_out, recipe.phases[0].batch_size, seed=0) if held_out else None
-    with _workplace(folder, _settings(recipe, bundle, phases, held_out, model), overwrite) as work:
+    validation = (
+        phase_data(recipe, bundle.tokenizer, bundle.config, held_out, recipe.phases[0].batch_size, seed=0)
+        if held_out
+        else None
+    )
+    with workplace(folder, _settings(recipe, bundle, phases, held_out, model), overwrite) as work:
         trained = laid_out(bundle.model, recipe.layout)
         if recipe.pack_sequences > 1:
             trained = with_layout(trained, trained.get_layer("grid").layout, sequences=recipe.pack_sequences)
@@ -250,42 +249,6 @@ def vocabulary_digest(tokens: Sequence[str]) -> str:
     return hashlib.sha256("".join(f"{token}\n" for token in tokens).encode()).hexdigest()
 
 
-# ---- the data
-
-
-def _data(recipe: Recipe, bundle: Bundle, shards: Shards, batch_size: int, seed: int) -> PhaseData:
-    dynamic = shards.kind == "ids" if recipe.masking == "auto" else recipe.masking == "dynamic"
-    if not dynamic and shards.kind == "ids":
-        raise ConfigError(
-            f"{shards.files[0].path.parent}: the records hold no masks, so masking must be 'dynamic' or 'auto'."
-        )
-    config = bundle.config
-    told = shards.manifest.get("max_predictions") or shards.places or max(1, round(recipe.mask_share * shards.length))
-    most = recipe.max_predictions or told
-    stream = Stream(
-        shards,
-        batch_size,
-        Limits(config.vocab_size, config.type_vocab_size),
-        seed=seed,
-        block=recipe.shuffle_block,
-        corrupt=recipe.corrupt,
-        dynamic=dynamic,
-        trimmed=recipe.shapes == "trimmed",
-    )
-    fixed = most if dynamic else shards.places
-    prepare = preparation(
-        bundle.tokenizer,
-        dynamic=dynamic,
-        share=recipe.mask_share,
-        most=most,
-        whole_words=recipe.whole_words,
-        width=fixed if recipe.shapes == "fixed" else None,
-        sequences=recipe.pack_sequences,
-        length=shards.length,
-    )
-    return PhaseData(stream, prepare)
-
-
 # ---- the folder
 
 
@@ -304,47 +267,6 @@ def _settings(
     told["config"] = bundle.config.to_dict()
     told["vocabulary"] = vocabulary_digest(bundle.tokenizer.vocabulary)
     return json.loads(json.dumps(told))
-
-
-@contextmanager
-def _workplace(folder: Path | None, settings: Mapping[str, Any], overwrite: bool) -> Iterator[Path | None]:
-    """Hand out the folder of checkpoints: a new one, or that of an unfinished run with the same settings.
-
-    Raises: ConfigError where another run is there and `overwrite` is false, or another process works on it.
-    """
-    if folder is None:
-        yield None
-        return
-    work = folder / UNFINISHED
-    if work.is_dir():
-        told = read_json(work / SETTINGS, ConfigError) if (work / SETTINGS).exists() else {}
-        changed = list(differences(settings, told))
-        if told and changed and not overwrite:
-            raise ConfigError(
-                f"{folder} holds an unfinished run with other settings: {'; '.join(changed[:4])}"
-                f"{f' and {len(changed) - 4} more' if len(changed) > 4 else ''}. Repeat its own command to go on with"
-                " it, choose another folder, or begin anew (--overwrite)."
-            )
-        if not told or changed:
-            _remove(folder)
-    elif folder.exists():  # empty, or to be overwritten
-        _remove(folder)
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-        if not (work / SETTINGS).exists():
-            with new_file(work / SETTINGS) as aside:
-                aside.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise CheckpointError(f"{work} cannot be written: {error}.") from error
-    lock = filelock.FileLock(work / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout:
-        raise ConfigError(f"{folder}: another process is at work on this run.") from None
-    try:
-        yield work
-    finally:
-        lock.release()
 
 
 def _finish(
@@ -378,11 +300,4 @@ def _finish(
         raise CheckpointError(
             f"{folder} cannot be written: {error}. The checkpoints are in {work}: make room, and run it again."
         ) from error
-    _remove(work)
-
-
-def _remove(folder: Path) -> None:
-    """Delete a folder: out of sight at once, so that nobody takes half of it for a whole."""
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
-    os.replace(folder, aside)
-    shutil.rmtree(aside)
+    remove(work)

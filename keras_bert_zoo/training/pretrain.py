@@ -8,18 +8,24 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 
+from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.errors import ConfigError
 from keras_bert_zoo.training.lamb import Lamb
+from keras_bert_zoo.training.masked_batches import Prepare, batches, held_out, preparation
 from keras_bert_zoo.training.optimizer import AdamW
 from keras_bert_zoo.training.progress import Display
 from keras_bert_zoo.training.recipes import Recipe
-from keras_bert_zoo.training.records import Prepare, Stream, batches, held_out
+from keras_bert_zoo.training.records import Limits, Stream
 from keras_bert_zoo.training.resume import checkpoints, restore_checkpoint, save_checkpoint
 from keras_bert_zoo.training.schedule import InTurn, WarmupPolynomialDecay
+from keras_bert_zoo.training.shards import Shards
+
+if TYPE_CHECKING:
+    from keras_bert_zoo.text.tokenizer import Tokenizer
 
 _EXECUTION = 8  # steps in one call at most, see training/fit.py
 _NAMES = {"masked_lm_perplexity": "perplexity"}  # Keras's names -> ours, as `Pretraining.measure` has them
@@ -31,6 +37,41 @@ class PhaseData:
 
     stream: Stream
     prepare: Prepare
+
+
+def phase_data(
+    recipe: Recipe, tokenizer: Tokenizer, config: BertConfig, shards: Shards, batch_size: int, seed: int
+) -> PhaseData:
+    """Return a phase's rows and how they become batches.  Raises: ConfigError on masks that the records do not hold."""
+    dynamic = shards.kind == "ids" if recipe.masking == "auto" else recipe.masking == "dynamic"
+    if not dynamic and shards.kind == "ids":
+        raise ConfigError(
+            f"{shards.files[0].path.parent}: the records hold no masks, so masking must be 'dynamic' or 'auto'."
+        )
+    told = shards.manifest.get("max_predictions") or shards.places or max(1, round(recipe.mask_share * shards.length))
+    most = recipe.max_predictions or told
+    stream = Stream(
+        shards,
+        batch_size,
+        Limits(config.vocab_size, config.type_vocab_size),
+        seed=seed,
+        block=recipe.shuffle_block,
+        corrupt=recipe.corrupt,
+        dynamic=dynamic,
+        trimmed=recipe.shapes == "trimmed",
+    )
+    fixed = most if dynamic else shards.places
+    prepare = preparation(
+        tokenizer,
+        dynamic=dynamic,
+        share=recipe.mask_share,
+        most=most,
+        whole_words=recipe.whole_words,
+        width=fixed if recipe.shapes == "fixed" else None,
+        sequences=recipe.pack_sequences,
+        length=shards.length,
+    )
+    return PhaseData(stream, prepare)
 
 
 def make_optimizer(recipe: Recipe) -> AdamW:

@@ -13,7 +13,7 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -190,13 +190,3 @@ def _flush(path: Path) -> None:
         os.fsync(number)
     finally:
         os.close(number)
-
-
-def differences(now: Mapping[str, Any], then: Mapping[str, Any], where: str = "") -> Iterable[str]:
-    """Yield a few words for each entry in which two tables of settings differ, tables inside them included."""
-    for name in dict.fromkeys([*now, *then]):
-        new, old = (table.get(name, "not there") for table in (now, then))
-        if isinstance(new, Mapping) and isinstance(old, Mapping):
-            yield from differences(new, old, f"{where}{name}.")
-        elif new != old:
-            yield f"{where}{name} is {new!r:.80}, was {old!r:.80}"

@@ -37,7 +37,7 @@ def test_lamb_s_step_is_as_long_as_the_weight_whatever_the_gradient_and_clips_by
     for size in (1e-3, 10.0):
         kernel, bias = (keras.Variable(np.full(4, 2.0), dtype="float32", name=name) for name in ("kernel", "bias"))
         optimizer = Lamb(0.1, weight_decay=0.0, epsilon=1e-9, global_clipnorm=1.0)
-        optimizer.apply([keras.ops.full(4, size), keras.ops.full(4, size)], [kernel, bias])
+        optimizer.apply([keras.ops.full((4,), size), keras.ops.full((4,), size)], [kernel, bias])
         np.testing.assert_allclose(kernel.numpy(), 2 - 0.1 * 2, rtol=1e-5)  # |w| / |update| = 2
         np.testing.assert_allclose(bias.numpy(), 2 - 0.1, rtol=1e-5)  # Adam's first step: the sign
     (momentum, _) = (v for v in optimizer.variables if "momentum" in v.path)

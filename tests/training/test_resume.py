@@ -10,7 +10,8 @@ import safetensors
 
 from keras_bert_zoo.errors import CheckpointError
 from keras_bert_zoo.training import resume
-from keras_bert_zoo.training.resume import checkpoints, differences, restore_checkpoint, save_checkpoint
+from keras_bert_zoo.training.resume import checkpoints, restore_checkpoint, save_checkpoint
+from keras_bert_zoo.training.workplace import differences
 
 
 def model(width=5, *, seed=1):
@@ -54,7 +55,7 @@ def test_a_model_goes_on_from_its_checkpoint(tmp_path):
     assert not np.array_equal(weights(first)["model/dense/kernel"], weights(second)["model/dense/kernel"])
     with safetensors.safe_open(path, "np") as file:
         assert sorted(file.keys()) == sorted(weights(first))
-        assert file.get_tensor("out/kernel").dtype.name == "bfloat16"
+        assert file.get_tensor("model/out/kernel").dtype.name == "bfloat16"
     assert {name for name in weights(first) if name.startswith("seeds/")} == {"seeds/0"}
 
 

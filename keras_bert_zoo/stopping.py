@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -41,6 +42,37 @@ def uncut() -> Iterator[None]:
     finally:
         if _waiting.pop():
             _stop(signal.SIGINT, None)
+
+
+@contextmanager
+def told_to_stop(say: str) -> Iterator[Callable[[], int]]:
+    """Let Ctrl-C and SIGTERM wait for a good moment: the function handed out gives the signal that came, 0 for none.
+
+    The first one prints `say` on standard error, the second one does what it did before.  Only the main thread can
+    have this; elsewhere nothing changes.
+    """
+    came: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        came.append(number)
+        for each, before in former.items():
+            signal.signal(each, before)
+        os.write(2, f"\n{say}\n".encode())
+
+    def first() -> int:
+        return came[0] if came else 0
+
+    if threading.current_thread() is not threading.main_thread():
+        yield first
+        return
+    former = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    for each in former:
+        signal.signal(each, note)
+    try:
+        yield first
+    finally:
+        for each, before in former.items():
+            signal.signal(each, before)
 
 
 def end_on_interrupt() -> None:

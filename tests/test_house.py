@@ -19,13 +19,14 @@ FLOORS = [
     {"encoder", "rematerialize", "training"},
     {"heads"},
     {"bundle"},
-    {"card", "conversion", "recipe"},
+    {"card", "conversion", "pretraining", "recipe"},
     {"serving"},
     {"quickstart", "benchmark"},
     {"cli"},
     {"__init__"},
 ]
 NEIGHBOURS = {("data", "zoo"), ("estimate", "zoo"), ("data", "text"), ("training", "encoder"), ("recipe", "card")}
+NEIGHBOURS |= {("pretraining", "card")}
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 
@@ -138,6 +139,8 @@ def test_the_public_names():
     assert dir(kbz) == [
         "BertConfig",
         "Bundle",
+        "Phase",
+        "Recipe",
         "Tokenizer",
         "__version__",
         "adamw",
@@ -152,6 +155,7 @@ def test_the_public_names():
         "layers",
         "learn_vocabulary",
         "load",
+        "pretrain",
         "rematerialize",
         "save",
         "strategy",

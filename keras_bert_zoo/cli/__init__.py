@@ -15,7 +15,7 @@ from keras_bert_zoo.stopping import end_on_interrupt
 
 COMMANDS = (
     *("quickstart", "presets", "train", "evaluate", "predict", "export", "convert"),
-    *("vocabulary", "pretraining-data", "benchmark", "estimate"),
+    *("vocabulary", "pretraining-data", "pretrain", "benchmark", "estimate"),
 )
 
 

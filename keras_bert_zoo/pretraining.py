@@ -1,0 +1,303 @@
+"""The whole of pretraining in one call: a model from nothing or from weights, to a bundle that can be fine-tuned.
+
+While it goes on, the run's folder holds `unfinished/` with the settings and the newest checkpoints.  The same call
+again goes on from there; at the end the bundle takes its place.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_bert_zoo.bundle import Bundle, load, write
+from keras_bert_zoo.card import write_pretraining_card, write_steps_curve
+from keras_bert_zoo.config import BertConfig
+from keras_bert_zoo.encoder import build_encoder, with_layout
+from keras_bert_zoo.errors import CheckpointError, ConfigError, DataError, VocabularyError
+from keras_bert_zoo.files import check_absent
+from keras_bert_zoo.heads.pretraining import Pretraining
+from keras_bert_zoo.stopping import told_to_stop
+from keras_bert_zoo.text.tokenizer import Tokenizer
+from keras_bert_zoo.training.layouts import laid_out
+from keras_bert_zoo.training.pretrain import make_optimizer, phase_data, run_phases, steps_a_call
+from keras_bert_zoo.training.progress import Display
+from keras_bert_zoo.training.recipes import Recipe
+from keras_bert_zoo.training.shards import Shards, find_shards
+from keras_bert_zoo.training.workplace import UNFINISHED, remove, workplace
+from keras_bert_zoo.weights.tensors import read_json
+
+# Name -> (blocks, hidden size); heads of 64, an inner layer four times as wide.  Source: Turc et al. 2019, table 1.
+SIZES = {
+    "tiny": (2, 128),
+    "mini": (4, 256),
+    "small": (4, 512),
+    "medium": (8, 512),
+    "base": (12, 768),
+    "large": (24, 1024),
+}
+# What may change while a run is unfinished: nothing that is learnt depends on it.
+_FREE = ("checkpoint_every", "keep_checkpoints")
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainingRun:
+    """A finished run: its bundle, a table of figures over the steps, and the seconds it took, pauses left out.
+
+    `damaged` is, for each phase by number, how many rows could be read of each damaged shard.
+    """
+
+    bundle: Bundle
+    rows: list[dict[str, Any]]
+    seconds: float
+    damaged: dict[str, dict[str, int]]
+
+
+def pretrain(
+    model: str | Path | BertConfig | Bundle,
+    recipe: Recipe | Mapping[str, Any] | str | Path,
+    *,
+    vocabulary: str | Path | Tokenizer | None = None,
+    lower: bool | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    command: str | None = None,
+    tensorboard: str | Path | None = None,
+    verbose: int | str = "auto",
+) -> PretrainingRun:
+    """Learn from shards of pretraining records: hidden tokens, and whether one text follows another.
+
+    `model` is a size of `SIZES`, a config or a `config.json`, to begin from nothing with a `vocabulary`; or a bundle
+    or what `load` takes, to go on with.  `lower` says whether the vocabulary's texts are lower-cased, where the data
+    do not.  `recipe` may be the path of a JSON file.  With `out` the run can be killed at any moment: the same call
+    goes on where the newest checkpoint stands, and ends with the same weights as if nothing had happened.  Ctrl-C and
+    SIGTERM save a checkpoint first, then raise `training.pretrain.Stopped`.
+    `verbose` is 0, 1 (a bar), 2 (lines) or "auto"; `tensorboard` a folder for event files.
+    Raises: ConfigError where `out` holds something else and `overwrite` is false; DataError, VocabularyError,
+    CheckpointError, and what `load` raises.
+    """
+    recipe = _recipe(recipe)
+    folder = None if out is None else Path(out).expanduser()
+    if folder is not None and not (folder / UNFINISHED).is_dir():
+        check_absent(folder, overwrite=overwrite)
+    found = {data: find_shards(data) for data in {phase.data for phase in recipe.phases}}  # a file is counted once
+    phases = [found[phase.data] for phase in recipe.phases]
+    held_out = find_shards(recipe.validation) if recipe.validation else None
+    keras.utils.set_random_seed(recipe.seed)
+    _be_deterministic(recipe.determinism)
+    bundle = _begin(model, recipe, vocabulary, lower, [*phases, *([held_out] if held_out else [])])
+    data = [
+        phase_data(recipe, bundle.tokenizer, bundle.config, shards, phase.batch_size, seed=recipe.seed + number)
+        for number, (shards, phase) in enumerate(zip(phases, recipe.phases, strict=True))
+    ]
+    validation = (
+        phase_data(recipe, bundle.tokenizer, bundle.config, held_out, recipe.phases[0].batch_size, seed=0)
+        if held_out
+        else None
+    )
+    with workplace(folder, _settings(recipe, bundle, phases, held_out, model), overwrite) as work:
+        trained = laid_out(bundle.model, recipe.layout)
+        if recipe.pack_sequences > 1:
+            trained = with_layout(trained, trained.get_layer("grid").layout, sequences=recipe.pack_sequences)
+        head = bundle.head
+        trained.compile(
+            make_optimizer(recipe),
+            head.loss(),  # type: ignore[union-attr]
+            metrics=head.metrics(),  # type: ignore[union-attr]
+            steps_per_execution=steps_a_call(recipe.log_every),
+        )
+        display = Display(verbose, tensorboard)
+        say = "Stopping after a checkpoint. Once more to end at once." if work else "Stopping after this step."
+        try:
+            with told_to_stop(say) as stopping:
+                kept = run_phases(trained, recipe, data, validation, folder=work, display=display, stopping=stopping)
+        finally:
+            display.end()
+        run = PretrainingRun(bundle, kept["rows"], kept["seconds"], kept["damaged"])
+        if folder is not None:
+            told = {"source": str(model) if isinstance(model, (str, Path)) else "a config", "command": command}
+            _finish(run, recipe, phases, told, folder)
+    return run
+
+
+def _recipe(recipe: Recipe | Mapping[str, Any] | str | Path) -> Recipe:
+    if isinstance(recipe, Recipe):
+        return recipe
+    return Recipe.from_dict(recipe) if isinstance(recipe, Mapping) else Recipe.from_file(recipe)
+
+
+def _be_deterministic(wanted: str) -> None:
+    import tensorflow as tf
+
+    if wanted == "on" or (wanted == "auto" and not tf.config.list_physical_devices("GPU")):
+        tf.config.experimental.enable_op_determinism()
+
+
+# ---- the model
+
+
+def _begin(
+    model: str | Path | BertConfig | Bundle,
+    recipe: Recipe,
+    vocabulary: str | Path | Tokenizer | None,
+    lower: bool | None,
+    all_shards: Sequence[Shards],
+) -> Bundle:
+    """Return the bundle that learns, with a head of pretraining.  Raises: ConfigError, VocabularyError, DataError."""
+    length = max(shards.length for shards in all_shards)
+    config = _config(model)
+    if config is None:
+        if vocabulary is not None:
+            raise ConfigError("Weights bring their own vocabulary: leave it out, or begin from a size or a config.")
+        bundle = model if isinstance(model, Bundle) else load(str(model), dtype=recipe.precision)
+        tokenizer, positions = bundle.tokenizer, bundle.config.max_position_embeddings
+        policy = bundle.encoder.get_layer("embeddings").dtype_policy.name
+        if policy != recipe.precision:
+            raise ConfigError(
+                f"The bundle computes in {policy}, the recipe says {recipe.precision}: load it with"
+                f" dtype={recipe.precision!r}."
+            )
+    else:
+        tokenizer = _tokenizer(vocabulary, lower, all_shards)
+        config = config if isinstance(config, BertConfig) else _sized(str(config), len(tokenizer.vocabulary))
+        positions = config.max_position_embeddings
+        if config.vocab_size < len(tokenizer.vocabulary):
+            raise VocabularyError(
+                f"The vocabulary has {len(tokenizer.vocabulary)} tokens, the config's vocab_size is"
+                f" {config.vocab_size}. Make it as large, or larger."
+            )
+    for shards in all_shards:
+        _check_fits(shards, tokenizer, positions)
+    if config is not None:
+        config = config.replace(pad_token_id=tokenizer.pad_id)
+        bundle = Bundle(build_encoder(config, dtype=recipe.precision), tokenizer)
+    head = Pretraining(
+        mask_share=recipe.mask_share,
+        max_predictions=recipe.max_predictions,
+        whole_words=recipe.whole_words,
+        new_pooler=not bundle.config.pooler,
+    )
+    return dataclasses.replace(bundle.attach(head), max_length=length)
+
+
+def _config(model: str | Path | BertConfig | Bundle) -> BertConfig | str | None:
+    """Return a config, the name of a size, or None for weights that are there already."""
+    if isinstance(model, (BertConfig, Bundle)):
+        return model if isinstance(model, BertConfig) else None
+    if str(model) in SIZES:
+        return str(model)
+    path = Path(model).expanduser()
+    if not path.is_file():
+        return None
+    values = read_json(path, ConfigError)
+    named = "model_type" in values  # Hugging Face's files have it, Google's have not
+    return BertConfig.from_huggingface(values, str(path)) if named else BertConfig.from_google(values, str(path))
+
+
+def _sized(size: str, vocabulary: int) -> BertConfig:
+    blocks, hidden = SIZES[size]
+    return BertConfig(
+        vocab_size=vocabulary,
+        hidden_size=hidden,
+        num_hidden_layers=blocks,
+        num_attention_heads=hidden // 64,
+        intermediate_size=4 * hidden,
+    )
+
+
+def _tokenizer(vocabulary: str | Path | Tokenizer | None, lower: bool | None, shards: Sequence[Shards]) -> Tokenizer:
+    if vocabulary is None:
+        raise ConfigError("To begin from nothing takes a vocabulary: a vocab.txt, as kbz vocabulary writes it.")
+    if isinstance(vocabulary, Tokenizer):
+        return vocabulary
+    told = {each.manifest["do_lower_case"] for each in shards if "do_lower_case" in each.manifest}
+    if len(told) > 1 or (lower is not None and told - {lower}):
+        raise ConfigError("Some of the data are of lower-cased texts, others or the call say they are not.")
+    if lower is None and not told:
+        raise ConfigError(
+            "Nothing says whether the data are of lower-cased texts. Pass lower=True for an uncased model, lower=False"
+            " for a cased one (--uncased, --cased)."
+        )
+    return Tokenizer.from_file(vocabulary, lower=told.pop() if told else lower)
+
+
+def _check_fits(shards: Shards, tokenizer: Tokenizer, positions: int) -> None:
+    """Raises: DataError on rows that the model cannot take."""
+    where = shards.files[0].path.parent
+    if shards.length > positions:
+        raise DataError(
+            f"{where}: rows have {shards.length} tokens, the model has {positions} positions. Write shorter ones, or"
+            " choose a model with more."
+        )
+    wanted = shards.manifest.get("vocabulary_sha256")
+    if wanted is not None and wanted != vocabulary_digest(tokenizer.vocabulary):
+        raise DataError(
+            f"{where}: the data were written with another vocabulary than the model's: the digest of theirs is"
+            f" {wanted[:12]}…, of the model's {vocabulary_digest(tokenizer.vocabulary)[:12]}…."
+        )
+
+
+def vocabulary_digest(tokens: Sequence[str]) -> str:
+    """Return the SHA-256 of a vocabulary as a file with one token a line."""
+    return hashlib.sha256("".join(f"{token}\n" for token in tokens).encode()).hexdigest()
+
+
+# ---- the folder
+
+
+def _settings(
+    recipe: Recipe, bundle: Bundle, phases: Sequence[Shards], held_out: Shards | None, model: Any
+) -> dict[str, Any]:
+    """Return all that an unfinished run must have in common with the call that goes on with it."""
+    told = recipe.to_dict()
+    for name in (*_FREE, "validation"):
+        del told[name]
+    # Data may have moved: what they are counts, not where.
+    told["phases"] = [{**phase, "data": shards.told()} for phase, shards in zip(told["phases"], phases, strict=True)]
+    told["phases"] = dict(enumerate(told["phases"]))
+    told["validation"] = held_out.told() if held_out else None
+    told["model"] = str(model) if _config(model) is None and not isinstance(model, Bundle) else "new or in memory"
+    told["config"] = bundle.config.to_dict()
+    told["vocabulary"] = vocabulary_digest(bundle.tokenizer.vocabulary)
+    return json.loads(json.dumps(told))
+
+
+def _finish(
+    run: PretrainingRun, recipe: Recipe, phases: Sequence[Shards], told: Mapping[str, Any], folder: Path
+) -> None:
+    """Write the bundle beside the checkpoints, move its files into place, and let the checkpoints go.
+
+    Killed before its last line, the next call finds the unfinished run and does it again.
+    """
+    record = {
+        "settings": recipe.to_dict(),
+        "instances": [shards.instances for shards in phases],
+        "rows": run.rows,
+        "seconds": run.seconds,
+        "damaged": run.damaged,
+        **told,
+    }
+    work = folder / UNFINISHED
+    try:
+        with tempfile.TemporaryDirectory(prefix=".bundle.", dir=work) as name:
+            partial = Path(name)
+            write(run.bundle, partial)
+            (partial / "history.json").write_text(
+                json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+            )
+            write_steps_curve(run.rows, partial / "training.png")
+            write_pretraining_card(run.bundle, record, folder.name, partial / "README.md")
+            for file in sorted(partial.iterdir()):
+                os.replace(file, folder / file.name)
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder} cannot be written: {error}. The checkpoints are in {work}: make room, and run it again."
+        ) from error
+    remove(work)

@@ -335,7 +335,8 @@ def test_what_cannot_begin(root, tmp_path):
         pretrain(root, tmp_path / "full", recipe=short(root))
 
 
-def test_models_to_begin_with(tmp_path):
+def test_models_to_begin_with(folders, tmp_path):
+    assert list(pretraining._tokenizer(folders / "encoder", None, []).vocabulary) == tiny.VOCABULARY
     path = tmp_path / "config.json"
     path.write_text(json.dumps(CONFIG.to_huggingface()))
     assert pretraining._config(path) == CONFIG

@@ -39,7 +39,9 @@ _COUNT = click.IntRange(1)
 @click.argument("model")
 @click.option("--train", multiple=True, help="Folder of kbz pretraining-data, or files by name or pattern.")
 @click.option("--validation", multiple=True, help="The same of rows held out.")
-@click.option("--vocabulary", type=click.Path(), help="A vocab.txt, where MODEL begins from nothing.")
+@click.option(
+    "--vocabulary", type=click.Path(), help="A vocab.txt or a tokenizer's folder, where MODEL begins from nothing."
+)
 @click.option("--uncased/--cased", "lower", default=None, help="Whether texts are lower-cased; the data usually tell.")
 @click.option("--out", required=True, type=click.Path(), help="Folder of the run.")
 @click.option("--overwrite", is_flag=True, help="Delete what the folder holds, unless it is this run, unfinished.")

@@ -74,8 +74,8 @@ def pretrain(
 ) -> PretrainingRun:
     """Learn from shards of pretraining records: hidden tokens, and whether one text follows another.
 
-    `model` is a size of `SIZES`, a config or a `config.json`, to begin from nothing with a `vocabulary`: a vocab.txt or a
-    folder with a tokenizer; or a bundle or what `load` takes, to go on with.  `lower` says whether the vocabulary's
+    `model` is a size of `SIZES`, a config or a `config.json`, to begin from nothing with a `vocabulary`: a vocab.txt or
+    a folder with a tokenizer; or a bundle or what `load` takes, to go on with.  `lower` says whether the vocabulary's
     texts are lower-cased, where the data do not.  `recipe` may be the path of a JSON file.  With `out` the run can be
     killed at any moment: the same call goes on where the newest checkpoint stands, and ends with the same weights as if
     nothing had happened.  Ctrl-C and SIGTERM save a checkpoint first, then raise `training.pretrain.Stopped`.

@@ -74,11 +74,11 @@ def pretrain(
 ) -> PretrainingRun:
     """Learn from shards of pretraining records: hidden tokens, and whether one text follows another.
 
-    `model` is a size of `SIZES`, a config or a `config.json`, to begin from nothing with a `vocabulary`; or a bundle
-    or what `load` takes, to go on with.  `lower` says whether the vocabulary's texts are lower-cased, where the data
-    do not.  `recipe` may be the path of a JSON file.  With `out` the run can be killed at any moment: the same call
-    goes on where the newest checkpoint stands, and ends with the same weights as if nothing had happened.  Ctrl-C and
-    SIGTERM save a checkpoint first, then raise `training.pretrain.Stopped`.
+    `model` is a size of `SIZES`, a config or a `config.json`, to begin from nothing with a `vocabulary`: a vocab.txt or
+    a folder with a tokenizer; or a bundle or what `load` takes, to go on with.  `lower` says whether the vocabulary's
+    texts are lower-cased, where the data do not.  `recipe` may be the path of a JSON file.  With `out` the run can be
+    killed at any moment: the same call goes on where the newest checkpoint stands, and ends with the same weights as if
+    nothing had happened.  Ctrl-C and SIGTERM save a checkpoint first, then raise `training.pretrain.Stopped`.
     `verbose` is 0, 1 (a bar), 2 (lines) or "auto"; `tensorboard` a folder for event files.
     Raises: ConfigError where `out` holds something else and `overwrite` is false; DataError, VocabularyError,
     CheckpointError, and what `load` raises.
@@ -217,6 +217,8 @@ def _tokenizer(vocabulary: str | Path | Tokenizer | None, lower: bool | None, sh
         raise ConfigError("To begin from nothing takes a vocabulary: a vocab.txt, as kbz vocabulary writes it.")
     if isinstance(vocabulary, Tokenizer):
         return vocabulary
+    if Path(vocabulary).expanduser().is_dir():
+        return Tokenizer.from_folder(vocabulary)  # its own files tell the casing
     told = {each.manifest["do_lower_case"] for each in shards if "do_lower_case" in each.manifest}
     if len(told) > 1 or (lower is not None and told - {lower}):
         raise ConfigError("Some of the data are of lower-cased texts, others or the call say they are not.")

@@ -14,7 +14,7 @@ import tiny
 import keras_bert_zoo as kbz
 from keras_bert_zoo.training import pretrain as loop
 
-CONFIG = tiny.CONFIG.replace(hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
+CONFIG = tiny.CONFIG.replace(num_hidden_layers=1, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
 
 
 def recipe(root):

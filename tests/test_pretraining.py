@@ -22,7 +22,6 @@ from keras_bert_zoo.training.fit import Settings
 from keras_bert_zoo.training.resume import checkpoints
 
 CONFIG = pretrain_process.CONFIG
-ONE = CONFIG.replace(num_hidden_layers=1)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -49,7 +48,7 @@ def pretrain(root, out, **options):
     options = {"vocabulary": root / "vocab.txt", "verbose": 0, **options}
     if recipe is None:
         return kbz.pretrain(CONFIG, pretrain_process.recipe(root), out=out, **options)
-    return kbz.pretrain(options.pop("model", ONE), recipe, out=out, **options)
+    return kbz.pretrain(options.pop("model", CONFIG), recipe, out=out, **options)
 
 
 class Kept:
@@ -104,7 +103,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(root, whole, tmp_path, monkeypa
     kept.same("whole", "again")
     assert without_clock(second.rows) == without_clock(run.rows)
     seeds = [value for name, value in kept.states["whole"].items() if name.startswith("seeds/")]
-    assert len(seeds) == 7  # one of the embeddings, two of each block
+    assert len(seeds) == 3  # of the embeddings, of attention and of the block
     assert int(kept.states["again"]["optimizer/0/iteration"]) == 35
 
 
@@ -199,7 +198,7 @@ def test_a_signal_saves_a_checkpoint_and_the_same_call_goes_on(root, tmp_path, m
 def test_weights_are_gone_on_with_in_lamb_half_precision_whole_words_and_fixed_rows(root, whole, tmp_path):
     _, out, _ = whole
     values = {"optimizer": "lamb", "precision": "mixed_bfloat16", "whole_words": True, "shapes": "fixed"}
-    recipe = short(root, validation=str(root / "long"), masking="dynamic", layout="padded", **values)
+    recipe = short(root, validation=str(root / "long"), masks="dynamic", layout="padded", **values)
     run = pretrain(root, None, model=out, recipe=recipe, vocabulary=None, tensorboard=tmp_path / "board")
     first = kbz.load(out)
     for ours, theirs in zip(run.bundle.model.weights, first.model.weights, strict=True):
@@ -227,7 +226,7 @@ def test_weights_are_gone_on_with_in_lamb_half_precision_whole_words_and_fixed_r
 
 @pytest.mark.slow
 def test_several_sequences_a_row_are_the_same_updates(root):
-    plain = ONE.replace(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    plain = CONFIG.replace(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     runs = [
         pretrain(root, None, model=plain, recipe=short(root, validation=str(root / "held"), pack_sequences=number))
         for number in (1, 3)
@@ -261,7 +260,7 @@ def test_an_unfinished_run_and_other_settings(root, tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=words):
         pretrain(root, out, recipe=short(root, learning_rate=2e-3, seed=4))
     with pytest.raises(ConfigError, match=r"config.hidden_dropout_prob is 0.3, was 0.1"):
-        pretrain(root, out, recipe=recipe, model=ONE.replace(hidden_dropout_prob=0.3))
+        pretrain(root, out, recipe=recipe, model=CONFIG.replace(hidden_dropout_prob=0.3))
     (work / "mark").touch()
     with pytest.raises(Ends):  # checkpoints at other times are the same run
         pretrain(root, out, recipe=short(root, checkpoint_every=6, keep_checkpoints=5), overwrite=True)
@@ -307,11 +306,11 @@ def test_what_cannot_begin(root, tmp_path):
             pretrain(root, tmp_path / "run", **{"recipe": short(root), **options})
         assert not (tmp_path / "run").exists()
 
-    told(DataError, "rows have 13 tokens, the model has 11 positions", model=ONE.replace(max_position_embeddings=11))
+    told(DataError, "rows have 13 tokens, the model has 11 positions", model=CONFIG.replace(max_position_embeddings=11))
     told(
         VocabularyError,
         "The vocabulary has 99 tokens, the config's vocab_size is 98",
-        model=ONE.replace(vocab_size=98),
+        model=CONFIG.replace(vocab_size=98),
     )
     told(ConfigError, "To begin from nothing takes a vocabulary", vocabulary=None)
     other = [token if token != "film" else "cinema" for token in tiny.VOCABULARY]
@@ -319,7 +318,7 @@ def test_what_cannot_begin(root, tmp_path):
     (tmp_path / "vocab.txt").write_text("".join(f"{token}\n" for token in tiny.VOCABULARY if token != "[MASK]"))
     told(VocabularyError, r"no \[MASK\] among", vocabulary=tmp_path / "vocab.txt")
     told(ConfigError, "Some of the data are of lower-cased texts", lower=False)
-    told(ConfigError, "the records hold no masks, so masking must be", recipe=short(root, masking="static"))
+    told(ConfigError, "the records hold no masks, so masks must be", recipe=short(root, masks="static"))
     told(ConfigError, "recipe: phases must be given", recipe={})
     told(ConfigError, "no recipe can be read", recipe=tmp_path / "none.json")
     foreign = record_files.shards(tmp_path / "foreign", [9], 13, manifest=False)
@@ -335,7 +334,8 @@ def test_what_cannot_begin(root, tmp_path):
         pretrain(root, tmp_path / "full", recipe=short(root))
 
 
-def test_models_to_begin_with(tmp_path):
+def test_models_to_begin_with(folders, tmp_path):
+    assert list(pretraining._tokenizer(folders / "encoder", None, []).vocabulary) == tiny.VOCABULARY
     path = tmp_path / "config.json"
     path.write_text(json.dumps(CONFIG.to_huggingface()))
     assert pretraining._config(path) == CONFIG

@@ -43,10 +43,10 @@ def phase_data(
     recipe: Recipe, tokenizer: Tokenizer, config: BertConfig, shards: Shards, batch_size: int, seed: int
 ) -> PhaseData:
     """Return a phase's rows and how they become batches.  Raises: ConfigError on masks that the records do not hold."""
-    dynamic = shards.kind == "ids" if recipe.masking == "auto" else recipe.masking == "dynamic"
+    dynamic = shards.kind == "ids" if recipe.masks == "auto" else recipe.masks == "dynamic"
     if not dynamic and shards.kind == "ids":
         raise ConfigError(
-            f"{shards.files[0].path.parent}: the records hold no masks, so masking must be 'dynamic' or 'auto'."
+            f"{shards.files[0].path.parent}: the records hold no masks, so masks must be 'dynamic' or 'auto'."
         )
     told = shards.manifest.get("max_predictions") or shards.places or max(1, round(recipe.mask_share * shards.length))
     most = recipe.max_predictions or told

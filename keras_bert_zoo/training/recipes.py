@@ -12,7 +12,7 @@ from keras_bert_zoo.errors import ConfigError
 
 OPTIMIZERS = ("adamw", "lamb")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-MASKINGS = ("auto", "dynamic", "static")
+MASKS = ("auto", "dynamic", "static")
 SHAPES = ("trimmed", "fixed")
 CORRUPT = ("refuse", "skip")
 DETERMINISM = ("auto", "on", "off")
@@ -54,7 +54,7 @@ class Recipe:
 
     The learning rate rises over `warmup` updates (unless given a tenth of them all, 10,000 at most), then falls with
     `power` to `end_learning_rate`: one schedule over all phases, or, where every phase has its own `learning_rate`, one
-    for each.  `masking` "dynamic" draws masks anew every epoch, "static" takes those in the records, "auto" does the
+    for each.  `masks` "dynamic" draws masks anew every epoch, "static" takes those in the records, "auto" does the
     latter where there are some.  `max_predictions` unless given is the data's, or the share of a whole row.  `shapes`
     "trimmed" cuts batches to their longest row, "fixed" leaves them.  `pack_sequences` is the most sequences that share
     a row, see `text/sequences.py`; a batch is of so many sequences, in fewer rows.  `corrupt` "skip" counts rows in a
@@ -74,7 +74,7 @@ class Recipe:
     weight_decay: float = 0.01
     clip_norm: float | None = 1.0
     precision: str = "float32"
-    masking: str = "auto"
+    masks: str = "auto"
     mask_share: float = 0.15
     max_predictions: int | None = None
     whole_words: bool = False
@@ -170,7 +170,7 @@ _COUNTS = ("log_every", "validate_every", "checkpoint_every", "keep_checkpoints"
 _CHOICES = {
     "optimizer": OPTIMIZERS,
     "precision": PRECISIONS,
-    "masking": MASKINGS,
+    "masks": MASKS,
     "shapes": SHAPES,
     "layout": LAYOUTS,
     "corrupt": CORRUPT,

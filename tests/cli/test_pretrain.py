@@ -89,7 +89,7 @@ def test_a_recipe_file_and_options_over_it(here):
         (["--train", "none", "--steps", 3], 1, "none: there is no such file"),
         (["--recipe", "none.json"], 1, "none.json: no recipe can be read"),
         (["--train", "data", "--steps", 3, "--warmup", 3], 1, "warmup is 3 updates, but there are only 3"),
-        (["--train", "data", "--steps", 3, "--masking", "static"], 1, "the records hold no masks"),
+        (["--train", "data", "--steps", 3, "--masks", "static"], 1, "the records hold no masks"),
         (["--train", "data", "--steps", 3, "--optimizer", "sgd"], 2, "'sgd' is not one of"),
         (["--train", "data", "--steps", 3, "--out", "data"], 1, "data: the folder is there already"),
         (["--train", "data", "--steps", 3, "--cased"], 1, "Some of the data are of lower-cased texts"),

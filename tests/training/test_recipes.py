@@ -58,7 +58,7 @@ def test_layouts_are_those_of_training():
         ({"lr": 1}, "recipe: there is no setting lr. There are: phases, validation,"),
         ({"optimizer": "adam"}, "optimizer is 'adam', it must be one of adamw, lamb"),
         ({"precision": "float16"}, "precision is 'float16', it must be one of float32, mixed_bfloat16, mixed_float16"),
-        ({"masking": "no"}, "masking is 'no'"),
+        ({"masks": "no"}, "masks is 'no'"),
         ({"shapes": "no"}, "shapes is 'no'"),
         ({"layout": "no"}, "layout is 'no'"),
         ({"corrupt": "no"}, "corrupt is 'no'"),

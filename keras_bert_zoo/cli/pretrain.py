@@ -16,6 +16,7 @@ from keras_bert_zoo.training import recipes
 from keras_bert_zoo.training.recipes import Phase, Recipe
 
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(Recipe)}
+_NOT_TOLD = ("step", "phase", "steps", "learning_rate")
 _PHASE = ("train", "steps", "batch_size")  # what a recipe's phases say
 
 
@@ -137,7 +138,7 @@ def command(
         except Stopped as stopped:
             click.echo(f"Stopped after step {stopped.step:,}. The same command goes on from there.", err=True)
             _end(128 + stopped.signal)
-    last = {name: value for name, value in run.rows[-1].items() if name not in ("step", "phase", "steps")}
+    last = {name: value for name, value in run.rows[-1].items() if name not in _NOT_TOLD}
     if as_json:
         whole = {"folder": out, "steps": made.steps, "seconds": run.seconds, "figures": last, "damaged": run.damaged}
         print_json(whole)

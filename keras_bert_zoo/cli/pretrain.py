@@ -30,7 +30,9 @@ def _choice(name: str, choices: tuple[str, ...], help: str) -> Any:
 def _number(name: str, kind: Any, help: str) -> Any:
     default = _DEFAULTS[name]
     shown = default is not None
-    return click.option(f"--{name.replace('_', '-')}", type=kind, default=default, show_default=shown, help=help)
+    metavar = "FLOAT" if kind is float else "INTEGER"  # shorter than what click says of a range
+    option = f"--{name.replace('_', '-')}"
+    return click.option(option, type=kind, default=default, show_default=shown, metavar=metavar, help=help)
 
 
 _COUNT = click.IntRange(1)

@@ -16,6 +16,7 @@ from keras_bert_zoo.training import recipes
 from keras_bert_zoo.training.recipes import Phase, Recipe
 
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(Recipe)}
+_NOT_TOLD = ("step", "phase", "steps", "learning_rate")
 _PHASE = ("train", "steps", "batch_size")  # what a recipe's phases say
 
 
@@ -29,7 +30,9 @@ def _choice(name: str, choices: tuple[str, ...], help: str) -> Any:
 def _number(name: str, kind: Any, help: str) -> Any:
     default = _DEFAULTS[name]
     shown = default is not None
-    return click.option(f"--{name.replace('_', '-')}", type=kind, default=default, show_default=shown, help=help)
+    metavar = "FLOAT" if kind is float else "INTEGER"  # shorter than what click says of a range
+    option = f"--{name.replace('_', '-')}"
+    return click.option(option, type=kind, default=default, show_default=shown, metavar=metavar, help=help)
 
 
 _COUNT = click.IntRange(1)
@@ -137,7 +140,7 @@ def command(
         except Stopped as stopped:
             click.echo(f"Stopped after step {stopped.step:,}. The same command goes on from there.", err=True)
             _end(128 + stopped.signal)
-    last = {name: value for name, value in run.rows[-1].items() if name not in ("step", "phase", "steps")}
+    last = {name: value for name, value in run.rows[-1].items() if name not in _NOT_TOLD}
     if as_json:
         whole = {"folder": out, "steps": made.steps, "seconds": run.seconds, "figures": last, "damaged": run.damaged}
         print_json(whole)

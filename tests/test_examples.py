@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import tensorflow as tf
 import tiny
 
@@ -49,6 +50,34 @@ def test_fill_mask(tmp_path):
     assert exported == "Exported to served/1"
     answer = tf.saved_model.load(str(tmp_path / "served/1")).signatures["serving_default"]
     assert answer(text=tf.constant(["The film was [MASK]"]))["filled"].numpy().tolist() == [b"The film was good"]
+
+
+def pretrain_tiny(folder, *options):
+    """Run the example on a few sentences, again and again; return its lines from the held-out loss on."""
+    story = "the film was good\nthe plot was bad\nthe actor was warm and funny\nit was a good scene\n"
+    (folder / "notes.txt").write_text("\n".join([story] * 60))
+    sizes = "--vocabulary-size 60 --hidden-size 32 --length 16 --batch-size 16 --steps 60 --learning-rate 0.01".split()
+    lines = run(folder, "pretrain_from_scratch.py", "--corpus", "notes.txt", "--out", "made", *sizes, *options)
+    (begin,) = (i for i, line in enumerate(lines) if line.startswith("Loss of held-out"))
+    return lines[begin:]
+
+
+def test_pretrain_from_scratch(tmp_path):
+    loss, baseline = pretrain_tiny(tmp_path, "--seeds", "0")
+    learnt = float(re.match(r"Loss of held-out masked tokens: (\d\.\d{3}), after \d\.\d minutes$", loss)[1])
+    known = float(re.match(r"By the tokens' frequency alone: (\d\.\d{3}), a perplexity", baseline)[1])
+    assert learnt < 0.8 * known
+    bundle = kbz.load(tmp_path / "made/bert")
+    assert bundle.config.hidden_size == 32
+    assert bundle.tokenizer.tokens("The PLOT")[0] == "the"
+
+
+@pytest.mark.slow
+def test_pretrain_from_scratch_and_compare(tmp_path):
+    tiny.mood_table(copies=5).write(tmp_path / "mood.tsv")
+    _, _, pretrained, random = pretrain_tiny(tmp_path, "--table", "mood.tsv", "--seeds", "2")
+    for line, name in ((pretrained, "pretrained"), (random, "random")):
+        assert re.match(rf"Tuned from {name} weights: accuracy [01]\.\d{{3}} ± 0\.\d{{3}} on 12 held-out texts$", line)
 
 
 def test_next_sentence(tmp_path):

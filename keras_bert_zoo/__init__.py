@@ -13,7 +13,7 @@ _PUBLIC: dict[str, str | None] = {
     "BertConfig": "keras_bert_zoo.config",
     "build_encoder": "keras_bert_zoo.encoder",
     "with_layout": "keras_bert_zoo.encoder",
-    "rematerialize": "keras_bert_zoo.rematerialize",
+    "rematerialize": "keras_bert_zoo.rematerialization",
     "Tokenizer": "keras_bert_zoo.text.tokenizer",
     "Bundle": "keras_bert_zoo.bundle",
     "load": "keras_bert_zoo.bundle",

@@ -16,7 +16,7 @@ FLOORS = [
     {"_version", "errors", "stopping"},
     {"config", "files"},
     {"layers", "text", "data", "weights", "zoo", "estimate"},
-    {"encoder", "rematerialize", "training"},
+    {"encoder", "rematerialization", "training"},
     {"heads"},
     {"bundle"},
     {"card", "conversion", "pretraining", "recipe"},
@@ -167,5 +167,16 @@ def test_the_public_names():
     ]
     for name in dir(kbz):
         assert getattr(kbz, name) is not None
+    # A file of the same name would stand in the function's place once anybody has imported it.
+    files = {path.stem for path in PACKAGE.iterdir()}
+    assert {name for name in dir(kbz) if name in files} == {
+        "data",
+        "errors",
+        "heads",
+        "layers",
+        "text",
+        "weights",
+        "zoo",
+    }
     with pytest.raises(AttributeError, match="'keras_bert_zoo' has no attribute 'Berd'"):
         _ = kbz.Berd

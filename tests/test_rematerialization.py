@@ -13,7 +13,7 @@ from sizes import BATCH, HEADS, HIDDEN, INNER, LAYERS, POSITIONS, TYPES, VOCAB
 import keras_bert_zoo as kbz
 from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.errors import ConfigError
-from keras_bert_zoo.rematerialize import rematerialize
+from keras_bert_zoo.rematerialization import rematerialize
 
 CONFIG = BertConfig(VOCAB, HIDDEN, LAYERS, HEADS, INNER, "gelu_erf", 0.3, 0.2, POSITIONS, TYPES)
 
@@ -45,7 +45,7 @@ def test_it_keeps_one_block_of_four():
     script = """
 import re, sys, numpy as np, keras_bert_zoo as kbz
 from keras_bert_zoo.config import BertConfig
-from keras_bert_zoo.rematerialize import rematerialize
+from keras_bert_zoo.rematerialization import rematerialize
 head = kbz.heads.Classification(["bad", "good"])
 model = head.attach(kbz.build_encoder(BertConfig(500, 32, 4, 4, 128)))
 model = rematerialize(model) if sys.argv[1] == "again" else model

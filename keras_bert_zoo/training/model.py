@@ -58,6 +58,12 @@ class TaskModel(keras.Model):
         super().compile(*args, jit_compile=jit_compile, **kwargs)
         if gradient_accumulation > 1 and getattr(self.optimizer, "gradient_accumulation_steps", None):
             raise ConfigError("Both the model and its optimizer accumulate gradients: leave out one of them.")
+        losses = self.loss.values() if isinstance(self.loss, dict) else [self.loss]
+        if gradient_accumulation > 1 and any(getattr(loss, "whole_batch", False) for loss in losses):
+            raise ConfigError(
+                f"{self.name}: the loss compares every row with the whole batch, so it is no sum over parts of one:"
+                " gradient_accumulation must be 1. kbz.rematerialize(model) saves memory too."
+            )
         self.gradient_accumulation = gradient_accumulation
 
     def get_compile_config(self) -> dict[str, Any]:

@@ -26,7 +26,7 @@ FLOORS = [
     {"__init__"},
 ]
 NEIGHBOURS = {("data", "zoo"), ("estimate", "zoo"), ("data", "text"), ("training", "encoder"), ("recipe", "card")}
-NEIGHBOURS |= {("pretraining", "card")}
+NEIGHBOURS |= {("pretraining", "card"), ("training", "rematerialization")}
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 

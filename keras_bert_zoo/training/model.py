@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_bert_zoo.errors import ConfigError
+from keras_bert_zoo.training.xla import check_xla
 
 
 @keras.saving.register_keras_serializable("keras_bert_zoo")
@@ -29,13 +30,15 @@ class TaskModel(keras.Model):
     def compile(self, *args: Any, jit_compile: bool | str = "auto", **kwargs: Any) -> None:
         """Prepare for `fit` as `keras.Model.compile` does, with XLA only where it is asked for.
 
-        Raises: ConfigError on XLA for a packed model.
+        Raises: ConfigError on XLA for a packed model, and on several replicas that are no TPU's.
         """
         if jit_compile is True and any(getattr(layer, "layout", None) == "packed" for layer in self.layers):
             raise ConfigError(
                 f"{self.name}: jit_compile=True needs shapes that stay, but the model is packed, with as many tokens as"
                 " the batch has. Compile without it, or lay the model out anew: with_layout(model, 'padded')."
             )
+        if jit_compile is True:
+            check_xla(self)
         if jit_compile == "auto" and keras.backend.backend() == "tensorflow":
             jit_compile = False
         super().compile(*args, jit_compile=jit_compile, **kwargs)

@@ -167,8 +167,8 @@ def adamw(
 ) -> AdamW:
     """Return AdamW as BERT uses it: decoupled decay, none on biases and layer norms, global gradient norm clipped.
 
-    `steps` and `warmup` count updates; `layer_decay` below 1 has lower layers learn more slowly, each by that factor than
-    the one above it, see `training/depth.py`.  Raises: ConfigError on numbers that make no schedule.
+    `steps` and `warmup` count updates; with `layer_decay` below 1 lower layers learn more slowly, see
+    `training/depth.py`.  Raises: ConfigError on numbers that make no schedule.
     Source: google-research/bert optimization.py (β 0.9 and 0.999, ε 1e-6, decay 0.01, clip 1.0); the bias
     correction that code leaves out is kept, as in Loshchilov & Hutter 2019.
     """

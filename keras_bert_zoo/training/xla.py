@@ -20,6 +20,6 @@ def check_xla(model: keras.Model) -> None:
     strategy = model.distribute_strategy
     if strategy.num_replicas_in_sync > 1 and not isinstance(strategy, tf.distribute.TPUStrategy):
         raise ConfigError(
-            f"{model.name}: jit_compile=True works on one device; here are {strategy.num_replicas_in_sync} replicas, and"
-            " TensorFlow compiles a step for one of them, which cannot reach the others' weights. Train without it."
+            f"{model.name}: jit_compile=True works on one device; here are {strategy.num_replicas_in_sync} replicas,"
+            " and TensorFlow compiles a step for one of them, which cannot reach the others' weights. Train without it."
         )

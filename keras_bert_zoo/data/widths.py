@@ -41,4 +41,4 @@ def with_shapes(dataset: tf.data.Dataset, first: Any, rows: int | None) -> tf.da
         left = iter(shapes)
         return tf.nest.map_structure(lambda x: x if x is None else tf.ensure_shape(x, next(left)), batch)
 
-    return dataset.map(told, deterministic=True)
+    return dataset.map(told)

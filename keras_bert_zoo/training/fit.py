@@ -164,7 +164,7 @@ def fit(
                 optimizer,
                 head.loss(),
                 metrics=head.metrics(),
-                jit_compile=settings.jit_compile,
+                jit_compile=settings.jit_compile and each is trained,
                 steps_per_execution=settings.steps_per_execution or _steps_a_call(each),
             )
         trained.fit(
@@ -230,14 +230,18 @@ class _BestEpoch(keras.callbacks.Callback):
 
     def watched(self, epoch: int) -> float:
         """Return what is compared: the mean of the monitored figures."""
-        figures, names = self.epochs[epoch], self.monitor.split("+")
-        values = [(-1 if name[0] == "-" else 1) * figures[f"val_{name.removeprefix('-')}"] for name in names]
-        return sum(values) / len(values)
+        return watched(self.epochs[epoch], self.monitor)
 
     def restore(self) -> None:
         if self.weights and self.best < len(self.epochs) - 1:
             self.model.set_weights(self.weights)
         self.weights = []
+
+
+def watched(figures: Mapping[str, float], monitor: str) -> float:
+    """Return the mean of the monitored figures on the validation table, of an epoch's; the highest is the best."""
+    names = monitor.split("+")
+    return sum((-1 if name[0] == "-" else 1) * figures[f"val_{name.removeprefix('-')}"] for name in names) / len(names)
 
 
 def _class_weight(wanted: str | Mapping[str, float] | None, head: Any, train: Table) -> dict[int, float] | None:

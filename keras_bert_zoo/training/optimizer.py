@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_bert_zoo.errors import ConfigError
+from keras_bert_zoo.training.depth import check_layer_decay, layer_scales
 
 
 @keras.saving.register_keras_serializable("keras_bert_zoo")
@@ -52,11 +53,26 @@ class AdamW(keras.optimizers.AdamW):
     weight is updated by TensorFlow's own Adam in one pass, not in a dozen, and decays in one, not in three.  And a
     table's gradient stays a short list of rows until it is clipped; the update itself is dense, since moments and
     decay change every row in every step.
+
+    With `layer_decay` below 1 lower layers learn more slowly and decay less, see `training/depth.py`.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, layer_decay: float = 1.0, **kwargs: Any) -> None:
+        check_layer_decay(layer_decay)
         super().__init__(*args, **kwargs)
+        self.layer_decay = layer_decay
         self.exclude_from_weight_decay(var_names=[_NOT_DECAYED])
+
+    def build(self, variables: Any) -> None:
+        super().build(variables)
+        self._scales = layer_scales([variable.path for variable in variables], self.layer_decay)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "layer_decay": self.layer_decay}
+
+    def _scale(self, variable: Any) -> float:
+        """Return what this variable's learning rate is multiplied by."""
+        return self._scales[self._get_variable_index(variable)]
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         if keras.backend.backend() == "tensorflow":
@@ -88,12 +104,14 @@ class AdamW(keras.optimizers.AdamW):
     def _apply_weight_decay(self, variables: Any) -> None:
         if self.weight_decay is None:
             return
-        kept = 1.0 - ops.cast(self.learning_rate, "float32") * self.weight_decay
+        lost = ops.cast(self.learning_rate, "float32") * self.weight_decay
         for variable in variables:
             if self._use_weight_decay(variable):
+                kept = 1.0 - lost * self._scale(variable)
                 variable.assign(variable.value * ops.cast(kept, variable.dtype))
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        learning_rate = learning_rate * self._scale(variable)
         if keras.backend.backend() != "tensorflow" or self.amsgrad:
             super().update_step(gradient, variable, learning_rate)
             return
@@ -145,10 +163,12 @@ def adamw(
     warmup: int = 0,
     weight_decay: float = 0.01,
     global_clipnorm: float | None = 1.0,
+    layer_decay: float = 1.0,
 ) -> AdamW:
     """Return AdamW as BERT uses it: decoupled decay, none on biases and layer norms, global gradient norm clipped.
 
-    `steps` and `warmup` count updates.  Raises: ConfigError on numbers that make no schedule.
+    `steps` and `warmup` count updates; with `layer_decay` below 1 lower layers learn more slowly, see
+    `training/depth.py`.  Raises: ConfigError on numbers that make no schedule.
     Source: google-research/bert optimization.py (β 0.9 and 0.999, ε 1e-6, decay 0.01, clip 1.0); the bias
     correction that code leaves out is kept, as in Loshchilov & Hutter 2019.
     """
@@ -157,4 +177,5 @@ def adamw(
         weight_decay=weight_decay,
         epsilon=1e-6,
         global_clipnorm=global_clipnorm,
+        layer_decay=layer_decay,
     )

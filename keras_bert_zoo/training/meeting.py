@@ -52,6 +52,17 @@ def _listening(cluster: Cluster) -> socket.socket:
         ) from None
 
 
+def check_reachable(address: str, what: str, timeout: float) -> None:
+    """Check that something listens at "host:port".  Raises: ClusterError where nothing does for `timeout` seconds."""
+    try:
+        socket.create_connection(split_address(address), timeout=timeout).close()
+    except OSError as error:
+        raise ClusterError(
+            f"{what} ({address}) cannot be reached within {timeout:g} seconds: {error.strerror or error}. Is the"
+            " address right, and do firewalls let it through?"
+        ) from None
+
+
 # ---- the chief
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from keras_bert_zoo.errors import ClusterError, ConfigError
 from keras_bert_zoo.training.agreement import fingerprint
 from keras_bert_zoo.training.cluster import Cluster, find_cluster
-from keras_bert_zoo.training.meeting import TIMEOUT, meet
+from keras_bert_zoo.training.meeting import TIMEOUT, check_reachable, meet
 
 STRATEGIES = ("default", "one_device", "mirrored", "multi_worker", "tpu")
 # What each one may be told; the others know all they need.
@@ -17,7 +17,7 @@ _OPTIONS = {
     "one_device": {"devices"},
     "mirrored": {"devices"},
     "multi_worker": {"cluster", "timeout"},
-    "tpu": {"tpu", "zone", "project"},
+    "tpu": {"tpu", "zone", "project", "timeout"},
 }
 
 
@@ -29,7 +29,7 @@ def strategy(name: str = "default", **options: Any) -> Any:
     "multi_worker" is the same on several processes: `cluster` is "auto", "tf_config", "slurm", "kubernetes", a
     `training.cluster.Cluster` or one of TensorFlow's cluster resolvers, and `timeout` how many seconds the workers wait
     for one another.  "tpu" is a TPU: `tpu` is "local" for one of this machine (unless given), else its name or
-    address, with `zone` and `project` where Google Cloud must be asked.
+    address, with `zone` and `project` where Google Cloud must be asked, and `timeout` as above.
 
     Build and compile the model inside `strategy(...).scope()`.
     Raises: ConfigError on another name, an option it does not take, or devices that are not there; ClusterError where
@@ -162,19 +162,21 @@ def _share_of_gpus(cluster: Cluster) -> int:
 # ---- TPUs
 
 
-def _tpu(tpu: str = "local", zone: str | None = None, project: str | None = None) -> Any:
+def _tpu(tpu: str = "local", zone: str | None = None, project: str | None = None, timeout: float = TIMEOUT) -> Any:
     import tensorflow as tf
 
     where = "of this machine" if tpu == "local" else repr(tpu)
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=tpu, zone=zone, project=project)
         if tpu != "local":
+            # TensorFlow itself would wait without end.
+            check_reachable(resolver.master().removeprefix("grpc://"), f"The TPU {where}", timeout)
             tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
         return tf.distribute.TPUStrategy(resolver)
     except (tf.errors.OpError, ValueError, RuntimeError, ImportError, OSError) as error:
         why = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConfigError(
-            f"tpu: the TPU {where} cannot be used: {why}. Is it there and free, and is this TensorFlow built for TPUs"
-            " (the package tensorflow-tpu)? Name another one with tpu=."
+            f"tpu: the TPU {where} cannot be used: {why:.300}. Is it there and free, and is this TensorFlow built for"
+            " TPUs (the package tensorflow-tpu)? Name another one with tpu=."
         ) from None

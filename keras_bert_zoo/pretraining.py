@@ -12,6 +12,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ from keras_bert_zoo.training.pretrain import make_optimizer, phase_data, run_pha
 from keras_bert_zoo.training.progress import Display
 from keras_bert_zoo.training.recipes import Recipe
 from keras_bert_zoo.training.shards import Shards, find_shards
+from keras_bert_zoo.training.strategy import strategy
+from keras_bert_zoo.training.workers import Workers, weights_digest
 from keras_bert_zoo.training.workplace import UNFINISHED, remove, workplace
 from keras_bert_zoo.weights.tensors import read_json
 
@@ -68,6 +71,8 @@ def pretrain(
     lower: bool | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
+    devices: str | Any = "default",
+    share_by: str = "record",
     command: str | None = None,
     tensorboard: str | Path | None = None,
     verbose: int | str = "auto",
@@ -79,22 +84,29 @@ def pretrain(
     texts are lower-cased, where the data do not.  `recipe` may be the path of a JSON file.  With `out` the run can be
     killed at any moment: the same call goes on where the newest checkpoint stands, and ends with the same weights as if
     nothing had happened.  Ctrl-C and SIGTERM save a checkpoint first, then raise `training.pretrain.Stopped`.
+    `devices` is a strategy or the name of one, see `strategy`; in a cluster every process makes this call, the chief
+    alone writes, and `share_by` says what each one reads: its rows of every batch ("record") or files of its own
+    ("file").
     `verbose` is 0, 1 (a bar), 2 (lines) or "auto"; `tensorboard` a folder for event files.
     Raises: ConfigError where `out` holds something else and `overwrite` is false; DataError, VocabularyError,
-    CheckpointError, and what `load` raises.
+    CheckpointError, ClusterError, and what `load` raises.
     """
     recipe = _recipe(recipe)
     folder = None if out is None else Path(out).expanduser()
+    place = strategy(devices) if isinstance(devices, str) else devices
+    workers = Workers(place)
+    share = workers.share(share_by)
     if folder is not None and not (folder / UNFINISHED).is_dir():
-        check_absent(folder, overwrite=overwrite)
+        workers.first(lambda: check_absent(folder, overwrite=overwrite))
     found = {data: find_shards(data) for data in {phase.data for phase in recipe.phases}}  # a file is counted once
     phases = [found[phase.data] for phase in recipe.phases]
     held_out = find_shards(recipe.validation) if recipe.validation else None
     keras.utils.set_random_seed(recipe.seed)
     _be_deterministic(recipe.determinism)
-    bundle = _begin(model, recipe, vocabulary, lower, [*phases, *([held_out] if held_out else [])])
+    with place.scope():
+        bundle = _begin(model, recipe, vocabulary, lower, [*phases, *([held_out] if held_out else [])])
     data = [
-        phase_data(recipe, bundle.tokenizer, bundle.config, shards, phase.batch_size, seed=recipe.seed + number)
+        phase_data(recipe, bundle.tokenizer, bundle.config, shards, phase.batch_size, recipe.seed + number, share)
         for number, (shards, phase) in enumerate(zip(phases, recipe.phases, strict=True))
     ]
     validation = (
@@ -102,28 +114,39 @@ def pretrain(
         if held_out
         else None
     )
-    with workplace(folder, _settings(recipe, bundle, phases, held_out, model), overwrite) as work:
+    told = _settings(recipe, bundle, phases, held_out, model)
+    if share.by_file:
+        told["files shared by"] = share.workers
+    if workers.count > 1:
+        contents = {str(number): shards.sample() for number, shards in enumerate(phases)}
+        common = {"settings": told, "data": contents, "weights": weights_digest(bundle.model), "sharing": share_by}
+        workers.agree(common)
+    with ExitStack() as stack:
+        work = workers.first(lambda: stack.enter_context(workplace(folder, told, overwrite)))
         trained = laid_out(bundle.model, recipe.layout)
-        if recipe.pack_sequences > 1:
-            trained = with_layout(trained, trained.get_layer("grid").layout, sequences=recipe.pack_sequences)
         head = bundle.head
-        trained.compile(
-            make_optimizer(recipe),
-            head.loss(),  # type: ignore[union-attr]
-            metrics=head.metrics(),  # type: ignore[union-attr]
-            steps_per_execution=steps_a_call(recipe.log_every),
-        )
-        display = Display(verbose, tensorboard)
-        say = "Stopping after a checkpoint. Once more to end at once." if work else "Stopping after this step."
+        with place.scope():
+            if recipe.pack_sequences > 1:
+                trained = with_layout(trained, trained.get_layer("grid").layout, sequences=recipe.pack_sequences)
+            trained.compile(
+                make_optimizer(recipe),
+                head.loss(),  # type: ignore[union-attr]
+                metrics=head.metrics(),  # type: ignore[union-attr]
+                steps_per_execution=steps_a_call(recipe.log_every),
+            )
+        display = Display(verbose if workers.is_chief else 0, tensorboard if workers.is_chief else None)
+        say = "Stopping after a checkpoint. Once more to end at once." if folder else "Stopping after this step."
         try:
             with told_to_stop(say) as stopping:
-                kept = run_phases(trained, recipe, data, validation, folder=work, display=display, stopping=stopping)
+                kept = run_phases(
+                    trained, recipe, data, validation, folder=work, workers=workers, display=display, stopping=stopping
+                )
         finally:
             display.end()
         run = PretrainingRun(bundle, kept["rows"], kept["seconds"], kept["damaged"])
         if folder is not None:
-            told = {"source": str(model) if isinstance(model, (str, Path)) else "a config", "command": command}
-            _finish(run, recipe, phases, told, folder)
+            record = {"source": str(model) if isinstance(model, (str, Path)) else "a config", "command": command}
+            workers.first(lambda: _finish(run, recipe, phases, record, folder))
     return run
 
 

@@ -19,6 +19,7 @@ from keras_bert_zoo.training.depth import check_layer_decay, frozen
 from keras_bert_zoo.training.evaluation import check_labelled, evaluate, scored_answers
 from keras_bert_zoo.training.layouts import CHOICES, laid_out
 from keras_bert_zoo.training.optimizer import adamw
+from keras_bert_zoo.training.workers import Workers, workers_of
 
 if TYPE_CHECKING:
     from keras_bert_zoo.heads.head import Head
@@ -202,6 +203,7 @@ class _BestEpoch(keras.callbacks.Callback):
         self.best = 0
         self.monitor = ""
         self.weights: list[np.ndarray] = []
+        self.workers: Workers | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = {} if logs is None else logs
@@ -218,6 +220,9 @@ class _BestEpoch(keras.callbacks.Callback):
                 answers=self.answers,
                 pad_to=self.settings.widths,
             )
+            # The chief's, for all workers must take the same epoch for the best.
+            self.workers = self.workers or workers_of(self.model)
+            figures = self.workers.chiefs(figures)
             self.monitor = self.settings.monitor or self.head.best_by(figures)
             logs.update({f"val_{name}": value for name, value in figures.items()})  # shown by the progress bar
         self.epochs.append({name: float(value) for name, value in logs.items()})

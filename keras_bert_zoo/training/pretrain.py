@@ -142,7 +142,6 @@ def run_phases(
                 raise Stopped(between.signal, between.step)
             step = end
         begin = end
-    display.end()
     return kept
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
+from keras_bert_zoo.data.ahead import made_ahead
 from keras_bert_zoo.data.tables import Table
 from keras_bert_zoo.errors import ConfigError, DataError
 
@@ -89,7 +90,7 @@ def batches(
 
     draws = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).take(1)
     dataset = draws.flat_map(one_pass).apply(tf.data.experimental.assert_cardinality(count))
-    return dataset.map(gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+    return made_ahead(dataset, gather)
 
 
 def table_columns(table: Table, head: Head, names: tuple[str, ...] | None = None) -> dict[str, list[Any]]:

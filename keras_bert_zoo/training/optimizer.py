@@ -1,4 +1,4 @@
-"""AdamW and the learning-rate schedule BERT is tuned with."""
+"""AdamW, as BERT is tuned with it."""
 
 from __future__ import annotations
 
@@ -7,37 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_bert_zoo.errors import ConfigError
 from keras_bert_zoo.training.depth import check_layer_decay, layer_scales
-
-
-@keras.saving.register_keras_serializable("keras_bert_zoo")
-class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """Rises linearly from 0 over `warmup` updates to `learning_rate`, then falls linearly to 0 at `steps`.
-
-    Raises: ConfigError where the numbers leave no room for the fall.
-    Source: Devlin et al. 2019, appendix A.2; Hugging Face's get_linear_schedule_with_warmup.
-    """
-
-    def __init__(self, learning_rate: float, steps: int, warmup: int = 0) -> None:
-        if not learning_rate > 0:
-            raise ConfigError(f"learning_rate is {learning_rate}, it must be above 0 (5e-5 suits most tasks).")
-        if steps < 1:
-            raise ConfigError(f"steps is {steps}, it must be the number of updates of the whole run, at least 1.")
-        if not 0 <= warmup < steps:
-            raise ConfigError(f"warmup is {warmup}, it must be from 0 up to (not with) the run's {steps} steps.")
-        self.learning_rate, self.steps, self.warmup = float(learning_rate), int(steps), int(warmup)
-
-    def __call__(self, step: Any) -> Any:
-        step = ops.cast(step, "float32")
-        rise = step / max(self.warmup, 1)
-        fall = (self.steps - step) / (self.steps - self.warmup)
-        factor = ops.where(step < self.warmup, rise, ops.maximum(fall, 0.0))
-        return self.learning_rate * factor
-
-    def get_config(self) -> dict[str, Any]:
-        return {"learning_rate": self.learning_rate, "steps": self.steps, "warmup": self.warmup}
-
+from keras_bert_zoo.training.schedule import WarmupLinearDecay
 
 # Keras asks with "bias" under JAX, but with TensorFlow's "bias:0" or "bias/replica_1:0" under TensorFlow.
 _NOT_DECAYED = r"(^|/)(bias|gamma|beta)(/replica_\d+)?(:\d+)?$"

@@ -11,9 +11,19 @@ from typing import Any
 
 import click
 
-from keras_bert_zoo.cli.options import fit_verbosity, given, json_option, print_figures, print_json, working
+from keras_bert_zoo.cli.options import (
+    choice_option,
+    fit_verbosity,
+    given,
+    json_option,
+    print_figures,
+    print_json,
+    strategy_option,
+    working,
+)
 from keras_bert_zoo.training import recipes
 from keras_bert_zoo.training.recipes import Phase, Recipe
+from keras_bert_zoo.training.shares import SHARINGS
 
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(Recipe)}
 _NOT_TOLD = ("step", "phase", "steps", "learning_rate")
@@ -74,6 +84,8 @@ _COUNT = click.IntRange(1)
 @_number("validate_every", _COUNT, "Updates between measuring held-out rows.")
 @_number("checkpoint_every", _COUNT, "Updates between checkpoints.")
 @_number("keep_checkpoints", _COUNT, "Checkpoints that are kept.")
+@strategy_option
+@choice_option("--share-by", SHARINGS, "What a worker reads: its rows of every batch, or files of its own.")
 @click.option("--tensorboard", type=click.Path(), help="Folder for TensorBoard's files.")
 @json_option
 @click.pass_context
@@ -91,6 +103,8 @@ def command(
     batch_size: int,
     whole_words: bool,
     skip_corrupt: bool,
+    strategy: str,
+    share_by: str,
     tensorboard: str | None,
     as_json: bool,
     **settings: Any,
@@ -134,6 +148,8 @@ def command(
                 lower=lower,
                 out=out,
                 overwrite=overwrite,
+                devices=strategy,
+                share_by=share_by,
                 command=shlex.join(["kbz", *sys.argv[1:]]),
                 tensorboard=tensorboard,
                 verbose=fit_verbosity(as_json),

@@ -23,6 +23,7 @@ from keras_bert_zoo.cli.options import (
     print_figures,
     print_json,
     set_option,
+    strategy_option,
     told_warnings,
     working,
 )
@@ -30,7 +31,6 @@ from keras_bert_zoo.cli.tuning import print_repeats, tuning_options, usual_lengt
 from keras_bert_zoo.data.glue import GLUE, Task
 from keras_bert_zoo.files import check_absent
 from keras_bert_zoo.heads import HEADS, summaries
-from keras_bert_zoo.training.strategy import STRATEGIES
 
 
 class _Train(click.Command):
@@ -77,13 +77,7 @@ class _Train(click.Command):
     show_default=True,
     help="Packed skips padding; same numbers. Auto: packed on one device.",
 )
-@click.option(
-    "--strategy",
-    type=click.Choice(STRATEGIES),
-    default="default",
-    show_default=True,
-    help="One device, or all GPUs of this host.",
-)
+@strategy_option
 @tuning_options
 @click.option(
     "--seeds", type=click.IntRange(1), default=1, show_default=True, help="Train so often, with seeds in a row."

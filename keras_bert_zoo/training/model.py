@@ -77,7 +77,7 @@ class TaskModel(keras.Model):
             self._scale_losses()
 
     def _scale_losses(self) -> None:
-        optimizer: Any = self.optimizer
+        optimizer: Any = self.optimizer  # type: ignore[has-type]
         if keras.backend.backend() == "tensorflow" and isinstance(optimizer, AdamW):
             optimizer.scale_losses()
             with self.distribute_strategy.scope():

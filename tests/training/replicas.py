@@ -1,6 +1,6 @@
 """Run as a script in processes of their own: training on one device, on several, in parts.
 
-    replicas.py FILE short|long       one device, and two logical CPUs of this process
+    replicas.py FILE short|long|pretrainings       one device, and two logical CPUs of this process
     replicas.py FILE INDEX PORT...    one process of a cluster on 127.0.0.1
 
 What was measured is written to FILE as JSON, arrays as lists.
@@ -35,6 +35,7 @@ ONE = tf.distribute.get_strategy()
 import keras  # noqa: E402
 import record_files  # noqa: E402
 
+from keras_bert_zoo.errors import ConfigError  # noqa: E402
 from keras_bert_zoo.training import pretrain as loop  # noqa: E402
 from keras_bert_zoo.training import steps  # noqa: E402
 from keras_bert_zoo.training.layouts import laid_out  # noqa: E402
@@ -127,7 +128,7 @@ def masks(strategy, run):
     ids = tf.constant([[2, 7, 9, 3]])
     row = {"input_word_ids": ids, "input_mask": tf.ones_like(ids), "input_type_ids": tf.zeros_like(ids)}
 
-    @tf.function
+    @tf.function(autograph=False)
     def outputs():
         def forward():
             with steps.own_dropouts(model):
@@ -136,6 +137,22 @@ def masks(strategy, run):
         return strategy.gather(strategy.run(forward), axis=0)
 
     return {"outputs": outputs().numpy().tolist(), "seeds": [seed.numpy().tolist() for seed in steps.seeds(model)]}
+
+
+def refused(strategy):
+    """Return what is said of an optimizer, and of metrics, that were made outside of the scope."""
+    head, table = classification()
+    with strategy.scope():
+        model = tiny.bundle(head, config=STILL).model
+    rows = table.batches(head, tiny.tokenizer(), 7, length=14)
+    told = []
+    for optimizer, metrics in ((kbz.adamw(1e-3, steps=9), None), ("adam", head.metrics())):
+        model.compile(optimizer, head.loss(), metrics=metrics)
+        try:
+            model.fit(rows, verbose=0)
+        except ConfigError as error:
+            told.append(str(error))
+    return told
 
 
 class _Pulled(Exception):
@@ -198,6 +215,7 @@ def short():
             "pretraining": train(SEVERAL, pretraining, epochs=10, gradient_accumulation=3),
         },
         "masks": [masks(SEVERAL, 3), masks(SEVERAL, 3)],
+        "refused": refused(SEVERAL),
     }
 
 
@@ -218,7 +236,7 @@ def long():
     half["parts"] = train(SEVERAL, classification, **HALF, gradient_accumulation=2)
     dropout = [train(SEVERAL, classification, config=tiny.CONFIG, epochs=1) for _ in range(2)]
     told = {"one": one, "two": two, "parts": parts, "half": half, "dropout": dropout}
-    return {**told, "masks": masks(SEVERAL, 3), "pretrain": pretrainings()}
+    return {**told, "masks": masks(SEVERAL, 3)}
 
 
 def cluster():
@@ -231,5 +249,5 @@ def cluster():
 
 
 if __name__ == "__main__":
-    told = cluster() if PORTS else {"short": short, "long": long}[WHAT]()
+    told = cluster() if PORTS else {"short": short, "long": long, "pretrainings": pretrainings}[WHAT]()
     Path(FILE).write_text(json.dumps(told), encoding="utf-8")

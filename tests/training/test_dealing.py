@@ -113,14 +113,16 @@ def test_parts_that_cannot_be(model):
 
 def test_losses_that_cannot_be_put_together(model):
     ids = tf.ones([4, 3], tf.int32)
-    rows = tf.data.Dataset.from_tensors(({"input_word_ids": ids, "input_mask": ids, "input_type_ids": ids}, tf.ones(4)))
+    x = {"input_word_ids": ids, "input_mask": ids, "input_type_ids": ids}
+    rows = tf.data.Dataset.from_tensors((x, tf.ones(4)))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
     model.compile("adam", loss, gradient_accumulation=2)
     with pytest.raises(ConfigError, match="the reduction 'mean_with_sample_weight' cannot be put together"):
         model.fit(rows, verbose=0)
-    model.compile("adam", ["mse"], gradient_accumulation=2)
-    with pytest.raises(ConfigError, match="several losses and their targets must be dicts"):
-        model.fit(rows, verbose=0)
+    both = tiny.bundle(kbz.heads.Pretraining(), config=tiny.CONFIG.replace(num_hidden_layers=1)).model
+    both.compile("adam", ["mse", "mse"], gradient_accumulation=2)
+    with pytest.raises(ConfigError, match="bert_pretraining: several losses and their targets must be dicts"):
+        steps.test_step(both, ({**x, "masked_lm_positions": ids}, [tf.ones([4, 3, 99]), tf.ones([4, 2])]))
 
 
 @pytest.mark.parametrize("loss", ["sum", "sum_over_batch_size", "function"])
@@ -128,7 +130,9 @@ def test_every_reduction_gives_the_batchs_loss(model, loss):
     def ours(y_true, y_pred):
         return keras.losses.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
 
-    kind = ours if loss == "function" else keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=loss)
+    kind = (
+        [ours] if loss == "function" else keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=loss)
+    )
     ids = tf.constant([[2, 5, 3], [2, 6, 3], [2, 7, 3], [2, 8, 3], [2, 9, 3]])
     x = {"input_word_ids": ids, "input_mask": tf.ones_like(ids), "input_type_ids": tf.zeros_like(ids)}
     y, weight = tf.constant([0, 1, 1, 0, 1]), tf.constant([1.0, 2, 0.5, 3, 1])

@@ -88,6 +88,13 @@ def test_replicas_draw_their_own_dropouts(short):
     assert all(drawn > 0 for _, drawn in first["seeds"])
 
 
+def test_what_is_made_outside_of_the_scope_is_refused(short):
+    optimizer, metric = short["refused"]
+    assert "but the optimizer was made outside of the strategy's scope. Make the optimizer and the metrics" in optimizer
+    assert "lives on several replicas, but " in metric
+    assert "the optimizer was" not in metric
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("task", ["ranking", "similarity", "choice", "tags", "pretraining", "plain"])
 def test_two_devices_equal_one_for_other_heads(long, task):
@@ -119,8 +126,8 @@ def test_half_precision_scales_its_losses(long):
 
 
 @pytest.mark.slow
-def test_pretraining_on_two_devices(long):
-    told = long["pretrain"]
+def test_pretraining_on_two_devices(tmp_path):
+    told = measured(tmp_path, "pretrainings")
     want = told["one"]
     largest = max(np.abs(np.array(weight)).max() for weight in want["weights"])
     for name in ("two", "parts"):

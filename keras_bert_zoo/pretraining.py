@@ -134,6 +134,7 @@ def pretrain(
                 metrics=head.metrics(),  # type: ignore[union-attr]
                 steps_per_execution=steps_a_call(recipe.log_every),
             )
+            trained.optimizer.build(trained.trainable_variables)  # here, where all workers are
         display = Display(verbose if workers.is_chief else 0, tensorboard if workers.is_chief else None)
         say = "Stopping after a checkpoint. Once more to end at once." if folder else "Stopping after this step."
         try:

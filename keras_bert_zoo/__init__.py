@@ -22,6 +22,7 @@ _PUBLIC: dict[str, str | None] = {
     "adamw": "keras_bert_zoo.training.optimizer",
     "strategy": "keras_bert_zoo.training.strategy",
     "finetune": "keras_bert_zoo.recipe",
+    "finetune_seeds": "keras_bert_zoo.seeds",
     "learn_vocabulary": "keras_bert_zoo.data.vocabulary",
     "write_pretraining_data": "keras_bert_zoo.data.pretraining",
     "Phase": "keras_bert_zoo.training.recipes",

@@ -102,6 +102,22 @@ def write_card(bundle: Bundle, record: Mapping[str, Any], name: str, path: Path)
     path.write_text("\n".join(lines), encoding="utf-8")
 
 
+def seeds_section(spread: Mapping[str, tuple[float, float]], seeds: Sequence[int], kept: int) -> str:
+    """Return the part of a model card, in Markdown, that tells figures over several runs: mean ± deviation."""
+    lines = [
+        "",
+        f"## Over {len(seeds)} seeds",
+        "",
+        f"Seeds {', '.join(map(str, seeds))}: the mean and the sample standard deviation. Seed {kept} was kept.",
+        "",
+        "| figure | mean ± std |",
+        "| --- | --- |",
+        *(f"| {name.replace('_', ' ', 1)} | {mean:.4f} ± {std:.4f} |" for name, (mean, std) in spread.items()),
+        "",
+    ]
+    return "\n".join(lines)
+
+
 def write_pretraining_card(bundle: Bundle, record: Mapping[str, Any], name: str, path: Path) -> None:
     """Write a pretrained model's card in Markdown: its figures, data, command and versions."""
     config, last = bundle.config, record["rows"][-1]

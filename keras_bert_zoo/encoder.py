@@ -139,12 +139,12 @@ def serving_copy(model: keras.Model, dtype: str) -> keras.Model:
     changes: dict[type, dict[str, Any]] = {Grid: {"layout": "packed", "sequences": 1}, Block: {"fused": True}}
 
     def changed(layer: keras.layers.Layer) -> keras.layers.Layer:
-        config = {**layer.get_config(), "dtype": policy, **changes.get(type(layer), {})}
+        config = {**layer.get_config(), "dtype": policy, "trainable": True, **changes.get(type(layer), {})}
         return type(layer).from_config(config)
 
     copy = keras.models.clone_model(model, clone_function=changed)
-    weights = {weight.path: weight.value for weight in model.trainable_variables}
-    for weight in copy.trainable_variables:
+    weights = {weight.path: weight.value for weight in model.weights}
+    for weight in copy.weights:
         parts = PROJECTIONS if FUSED in weight.path else (FUSED,)
         weight.assign(ops.concatenate([weights[weight.path.replace(FUSED, part)] for part in parts], axis=-1))
     return copy

@@ -7,7 +7,6 @@ again goes on from there; at the end the bundle takes its place.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import tempfile
@@ -21,6 +20,7 @@ import keras
 from keras_bert_zoo.bundle import Bundle, load, write
 from keras_bert_zoo.card import write_pretraining_card, write_steps_curve
 from keras_bert_zoo.config import BertConfig
+from keras_bert_zoo.data.pretraining.manifest import vocabulary_sha256
 from keras_bert_zoo.encoder import build_encoder, with_layout
 from keras_bert_zoo.errors import CheckpointError, ConfigError, DataError, VocabularyError
 from keras_bert_zoo.files import check_absent
@@ -262,17 +262,12 @@ def _check_fits(shards: Shards, tokenizer: Tokenizer, positions: int) -> None:
             f"{where}: rows have {shards.length} tokens, the model has {positions} positions. Write shorter ones, or"
             " choose a model with more."
         )
-    wanted = shards.manifest.get("vocabulary_sha256")
-    if wanted is not None and wanted != vocabulary_digest(tokenizer.vocabulary):
+    wanted, digest = shards.manifest.get("vocabulary_sha256"), vocabulary_sha256(tokenizer.vocabulary)
+    if wanted is not None and wanted != digest:
         raise DataError(
             f"{where}: the data were written with another vocabulary than the model's: the digest of theirs is"
-            f" {wanted[:12]}…, of the model's {vocabulary_digest(tokenizer.vocabulary)[:12]}…."
+            f" {wanted[:12]}…, of the model's {digest[:12]}…."
         )
-
-
-def vocabulary_digest(tokens: Sequence[str]) -> str:
-    """Return the SHA-256 of a vocabulary as a file with one token a line."""
-    return hashlib.sha256("".join(f"{token}\n" for token in tokens).encode()).hexdigest()
 
 
 # ---- the folder
@@ -291,7 +286,7 @@ def _settings(
     told["validation"] = held_out.told() if held_out else None
     told["model"] = str(model) if _config(model) is None and not isinstance(model, Bundle) else "new or in memory"
     told["config"] = bundle.config.to_dict()
-    told["vocabulary"] = vocabulary_digest(bundle.tokenizer.vocabulary)
+    told["vocabulary"] = vocabulary_sha256(bundle.tokenizer.vocabulary)
     return json.loads(json.dumps(told))
 
 

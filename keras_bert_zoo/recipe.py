@@ -65,11 +65,12 @@ def finetune(
     if out is not None:
         workers.first(lambda: check_absent(out, overwrite=overwrite))
     keras.utils.set_random_seed(settings.seed)
-    layout = choose_layout(settings.layout, place.num_replicas_in_sync)
     with place.scope():
         loaded = source if isinstance(source, Bundle) else load(source)
         length = min(settings.length, loaded.config.max_position_embeddings)
-        settings = dataclasses.replace(settings, length=length, layout=layout)
+        settings = dataclasses.replace(settings, length=length)
+        layout = choose_layout(settings.trained_layout, place.num_replicas_in_sync)
+        settings = dataclasses.replace(settings, layout=layout)
         bundle = dataclasses.replace(loaded.attach(head), max_length=length)
     model, tokenizer = bundle.model, bundle.tokenizer
     if model is None:
@@ -79,7 +80,8 @@ def finetune(
     history = fit(model, head, tokenizer, train, validation, settings, verbose=verbose if workers.is_chief else 0)
     figures = None
     if test is not None:
-        figures = evaluate(model, head, tokenizer, test, batch_size=settings.batch_size, length=length)
+        size, widths = settings.batch_size, settings.widths
+        figures = evaluate(model, head, tokenizer, test, batch_size=size, length=length, pad_to=widths)
     run = Run(bundle, history, figures)
     if out is not None:
         sizes = {"train": len(train), "validation": len(validation or ()), "test": len(test or ())}

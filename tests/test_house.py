@@ -19,14 +19,14 @@ FLOORS = [
     {"encoder", "rematerialization", "training"},
     {"heads"},
     {"bundle"},
-    {"card", "conversion", "pretraining", "recipe"},
+    {"card", "conversion", "pretraining", "recipe", "seeds"},
     {"serving"},
     {"quickstart", "benchmark"},
     {"cli"},
     {"__init__"},
 ]
 NEIGHBOURS = {("data", "zoo"), ("estimate", "zoo"), ("data", "text"), ("training", "encoder"), ("recipe", "card")}
-NEIGHBOURS |= {("pretraining", "card")}
+NEIGHBOURS |= {("pretraining", "card"), ("training", "rematerialization"), ("seeds", "card"), ("seeds", "recipe")}
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 
@@ -151,6 +151,7 @@ def test_the_public_names():
         "export_encoder",
         "export_saved_model",
         "finetune",
+        "finetune_seeds",
         "heads",
         "layers",
         "learn_vocabulary",

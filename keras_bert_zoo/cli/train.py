@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ from keras_bert_zoo.cli.options import (
     told_warnings,
     working,
 )
+from keras_bert_zoo.cli.tuning import print_repeats, tuning_options, usual_length
 from keras_bert_zoo.data.glue import GLUE, Task
 from keras_bert_zoo.files import check_absent
 from keras_bert_zoo.heads import HEADS, summaries
@@ -82,6 +84,10 @@ class _Train(click.Command):
     show_default=True,
     help="One device, or all GPUs of this host.",
 )
+@tuning_options
+@click.option(
+    "--seeds", type=click.IntRange(1), default=1, show_default=True, help="Train so often, with seeds in a row."
+)
 @json_option
 @click.pass_context
 def command(
@@ -111,7 +117,9 @@ def command(
     seed: int,
     layout: str,
     strategy: str,
+    seeds: int,
     as_json: bool,
+    **tuning: Any,
 ) -> None:
     """Fine-tune on labelled data, or on plain text.
 
@@ -126,6 +134,7 @@ def command(
       kbz train minilm_l6_h384_uncased --train movie_snippets --head regression --out runs/rating
       kbz train hf://google-bert/bert-base-uncased --head masked_lm --train notes.txt --out runs/notes
       kbz train minilm_l6_h384_uncased --train squad.json --head question_answering --out runs/answers
+      kbz train minilm_l6_h384_uncased --train train.tsv --validation dev.tsv --seeds 5 --out runs/five
       kbz train minilm_l6_h384_uncased --glue mrpc --train MRPC/train.tsv --validation MRPC/dev.tsv --out runs/mrpc
     """
     from keras_bert_zoo.data import DATASETS, read_splits
@@ -161,11 +170,16 @@ def command(
         from keras_bert_zoo.recipe import finetune
         from keras_bert_zoo.training.fit import Settings
 
+        learn: Any = finetune
+        if seeds > 1:
+            from keras_bert_zoo.seeds import finetune_seeds
+
+            learn = functools.partial(finetune_seeds, seeds=range(seed, seed + seeds))
         named = None if labels is None else [name.strip() for name in labels.split(",")]
         options = {"labels": named, "dropout": dropout, "pair": True if text_pair else None}
         made = _head(head, config, options, dict(settings), train.labels or [])
     with working("fine-tuning") if as_json else nullcontext():  # else Keras shows its own bar
-        run = finetune(
+        done = learn(
             source,
             made,
             train,
@@ -178,21 +192,26 @@ def command(
                 batch_size=batch_size,
                 learning_rate=learning_rate,
                 warmup=warmup,
-                length=max_length or HEADS[head].length,
+                length=max_length or usual_length(HEADS[head].length, tuning["pad_to"]),
                 monitor=monitor,
                 patience=patience,
                 class_weight=class_weight,
                 seed=seed,
                 layout=layout,
+                **tuning,
             ),
             devices=strategy,
             command=shlex.join(["kbz", *sys.argv[1:]]),
             verbose=fit_verbosity(as_json),
         )
+    run = done.run if seeds > 1 else done
     figures = {**run.history.epochs[run.history.best], **{f"test_{k}": v for k, v in (run.test or {}).items()}}
     if task is not None:
         figures.update(_glue_scores(task, figures))
-    if as_json:
+    if seeds > 1:
+        every = [{**one, **(_glue_scores(task, one) if task else {})} for one in done.figures]
+        print_repeats(out, run.history, figures, done.seeds, done.kept, every, as_json=as_json)
+    elif as_json:
         print_json({"folder": out, "best_epoch": run.history.best + 1, "figures": figures})
     else:
         print_figures(f"{out}: epoch {run.history.best + 1} of {len(run.history.epochs)} was kept", figures)

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
+from keras_bert_zoo.data.ahead import made_ahead
 from keras_bert_zoo.data.tables import Table
+from keras_bert_zoo.data.widths import check_widths, next_width, with_shapes
 from keras_bert_zoo.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ def batches(
     seed: int = 0,
     by_length: bool | None = None,
     drop_remainder: bool = False,
+    pad_to: int | Sequence[int] | None = None,
 ) -> tf.data.Dataset:
     """Return (features, targets) batches of a table, ready for `model.fit`.
 
@@ -42,11 +45,19 @@ def batches(
     `shuffle` draws a new order each pass, from `seed`.  `by_length`
     puts rows of like length together; it follows `shuffle` unless given, so that without either the file's
     order is kept.  What a head draws depends on the pass and the text's number in the table; without `shuffle` on the
-    latter alone.  Raises: DataError on an empty table or a label the head does not know, naming file and line.
+    latter alone.
+
+    `pad_to` is for what compiles a graph for each shape, such as XLA: batches are padded to the next of these lengths,
+    not to their own longest row.  With one length and `drop_remainder`, which leaves out a last batch that is not full,
+    every shape is known before the first batch comes.
+
+    Raises: DataError on an empty table or a label the head does not know, naming file and line; ConfigError on a
+    `pad_to` that is shorter than `length`, or rows that do not fill one batch where the rest is dropped.
     """
     if batch_size < 1:
         raise ConfigError(f"batch_size is {batch_size}, it must be at least 1.")
     length = length or tokenizer.max_length or 512
+    widths = check_widths(pad_to, length)
     targets = table_targets(table, head)
     columns = {
         name: as_strings(values, head.ranks.get(name, 1))
@@ -63,6 +74,11 @@ def batches(
     pack = head.pack(tokenizer, length)
     rows = len(owners)
     count = rows // batch_size if drop_remainder else -(-rows // batch_size)
+    if not count:
+        raise ConfigError(
+            f"{table.source}: {rows} rows do not fill a batch of {batch_size}, and what does not is dropped."
+            " Take smaller batches, or leave out drop_remainder."
+        )
 
     @tf.autograph.experimental.do_not_convert  # nothing to convert, and looking for it takes half a second
     def one_pass(draw: tf.Tensor) -> tf.data.Dataset:
@@ -78,18 +94,26 @@ def batches(
     @tf.autograph.experimental.do_not_convert
     def gather(index: tf.Tensor, number: tf.Tensor) -> tuple[dict[str, tf.Tensor], Any]:
         example = tf.gather(owners, index)  # [B]
-        picked = {name: _narrow(tf.gather(values, example)) for name, values in columns.items()}  # [B] each, or [B,C]
+        picked = {name: tf.gather(values, example) for name, values in columns.items()}  # [B] each, or [B,C]
+        picked = picked if widths else {name: _narrow(values) for name, values in picked.items()}
         wanted = None if targets is None else _pick(targets, example)
         more = {"window": tf.gather(windows, index)} if head.windowed else {}
         if head.draws:
             text = tf.cast(example, tf.int64)
             more["seeds"] = tf.stack([tf.broadcast_to(number, tf.shape(text)), text], axis=1)  # [B,2]
         features, packed = pack(picked, wanted, **more)
+        if widths:
+            width = next_width(widths, tf.shape(features["input_mask"])[-1])
+            features, packed = head.widened(features, packed, width, tokenizer.pad_id)
         return {name: features[name] for name in head.inputs}, packed
 
     draws = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).take(1)
     dataset = draws.flat_map(one_pass).apply(tf.data.experimental.assert_cardinality(count))
-    return dataset.map(gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+    dataset = made_ahead(dataset, gather)
+    if len(widths) == 1:  # all batches have the first one's shapes, the last one's rows apart
+        first = gather(tf.range(min(batch_size, rows)), tf.constant(seed, tf.int64))
+        dataset = with_shapes(dataset, first, batch_size if drop_remainder else None)
+    return dataset
 
 
 def table_columns(table: Table, head: Head, names: tuple[str, ...] | None = None) -> dict[str, list[Any]]:

@@ -124,6 +124,12 @@ class Head(ABC):
 
         return features
 
+    def widened(self, features: dict[str, Any], targets: Any, width: Any, pad_id: int) -> tuple[dict[str, Any], Any]:
+        """Pad a batch's features and targets from their own longest row to `width` tokens, int32 []; for `tf.data`."""
+        from keras_bert_zoo.text.packing import widen
+
+        return widen(features, width, pad_id), targets
+
     @abstractmethod
     def targets(self, labels: Sequence[Any], where: Where) -> Any:
         """Turn labels as they stand in the data into targets: arrays or ragged tensors [N,…], or a dict of them.

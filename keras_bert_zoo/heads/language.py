@@ -126,6 +126,19 @@ def masked_packer(head: Any, pack: Any, tokenizer: Any, length: int) -> Any:
     return typed_or_drawn(pack, tokenizer, head.columns, length, **options)
 
 
+def widen_places(head: Any, features: dict[str, Any], asked: Any, width: Any) -> tuple[dict[str, Any], Any]:
+    """Pad `masked_lm_positions` [B,M] and what is asked [B,M,2] to the most places a row of `width` tokens may have."""
+    import tensorflow as tf
+
+    from keras_bert_zoo.text.packing import pad_axis
+
+    most = tf.maximum(1, tf.cast(tf.math.ceil(head.mask_share * tf.cast(width, tf.float32)), tf.int32))
+    if head.max_predictions is not None:
+        most = tf.minimum(most, head.max_predictions)
+    positions = pad_axis(features["masked_lm_positions"], 1, most)
+    return {**features, "masked_lm_positions": positions}, pad_axis(asked, 1, most)
+
+
 def masking_config(head: Any) -> dict[str, Any]:
     """Return the arguments of a head that masks."""
     return {name: getattr(head, name) for name in ("top_k", "mask_share", "max_predictions", "whole_words")}

@@ -18,6 +18,7 @@ from keras_bert_zoo.heads.language import (
     masked_packer,
     masking_config,
     trim_masks,
+    widen_places,
 )
 from keras_bert_zoo.layers.masked_lm import token_logits
 from keras_bert_zoo.training.masked_lm import MaskedLMAccuracy, MaskedLMLoss, Perplexity
@@ -83,6 +84,12 @@ class MaskedLM(Head):
             return pack(columns, seeds)
 
         return features
+
+    def widened(self, features: dict[str, Any], targets: Any, width: Any, pad_id: int) -> tuple[dict[str, Any], Any]:
+        """Pad rows to `width` tokens, and places asked about to as many as a row of that width may have."""
+        features, _ = super().widened(features, targets, width, pad_id)
+        features, asked = widen_places(self, features, targets, width)
+        return features, asked
 
     def targets(self, labels: Sequence[Any], where: Where) -> None:
         """Return None: what is asked about is drawn from the text, so labels are not read."""

@@ -19,6 +19,7 @@ from keras_bert_zoo.heads.language import (
     masking_config,
     next_sentence_targets,
     trim_masks,
+    widen_places,
 )
 from keras_bert_zoo.layers.masked_lm import token_logits
 from keras_bert_zoo.training.masked_lm import MaskedLMAccuracy, MaskedLMLoss, Perplexity
@@ -112,6 +113,12 @@ class Pretraining(Head):
             return packed, {"masked_lm": asked, "next_sentence": targets}
 
         return features
+
+    def widened(self, features: dict[str, Any], targets: Any, width: Any, pad_id: int) -> tuple[dict[str, Any], Any]:
+        """Pad rows to `width` tokens, and places asked about to as many as a row of that width may have."""
+        features, _ = super().widened(features, targets, width, pad_id)
+        features, asked = widen_places(self, features, targets["masked_lm"], width)
+        return features, {**targets, "masked_lm": asked}
 
     def targets(self, labels: Sequence[Any], where: Where) -> np.ndarray:
         """Turn labels into 0 (follows) and 1, int32 [N].  Raises: DataError naming the row on another label."""

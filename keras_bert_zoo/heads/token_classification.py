@@ -143,6 +143,13 @@ class TokenClassification(Head):
 
         return features
 
+    def widened(self, features: dict[str, Any], targets: Any, width: Any, pad_id: int) -> tuple[dict[str, Any], Any]:
+        """Pad tags, int32 [R,T], as the rows are."""
+        from keras_bert_zoo.text.packing import pad_axis
+
+        features, targets = super().widened(features, targets, width, pad_id)
+        return features, None if targets is None else pad_axis(targets, 1, width, IGNORED)
+
     def targets(self, labels: Sequence[Any], where: Where) -> dict[str, Any]:
         """Turn rows of (start, end, tag) into ragged int32 [N,(W)]: `starts`, `ends`, and the tags' numbers as `tags`.
 

@@ -5,7 +5,7 @@ B rows, T tokens of the longest row.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
@@ -56,6 +56,22 @@ def pack_to(
     room = f"seq_length has no room for [CLS] and [SEP], which alone take {special}."
     with tf.control_dependencies([tf.debugging.assert_greater_equal(length, special, message=room)]):
         return _filled(segments, (cls_id, sep_id, pad_id), tf.identity(length), to_the_end=True)
+
+
+def widen(features: Mapping[str, tf.Tensor], width: tf.Tensor, pad_id: int) -> dict[str, tf.Tensor]:
+    """Pad rows, or several of them an example, to `width` tokens: int32 [..,T] -> [..,width].
+
+    What is not `input_word_ids`, `input_mask` or `input_type_ids` stays as it is.
+    """
+    filled = {"input_word_ids": pad_id, "input_mask": 0, "input_type_ids": 0}
+    return {name: pad_axis(x, -1, width, filled[name]) if name in filled else x for name, x in features.items()}
+
+
+def pad_axis(x: tf.Tensor, axis: int, size: tf.Tensor, value: int | float = 0) -> tf.Tensor:
+    """Put `value` behind the cells of an axis until there are `size`; the tensor's rank must be known."""
+    more = [[0, 0]] * x.shape.rank
+    more[axis] = [0, size - tf.shape(x)[axis]]
+    return tf.pad(x, more, constant_values=value)
 
 
 def _filled(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -11,8 +11,11 @@ import numpy as np
 
 from keras_bert_zoo.data.batching import batches, table_targets
 from keras_bert_zoo.data.tables import Table
+from keras_bert_zoo.data.widths import check_widths
 from keras_bert_zoo.errors import ConfigError
+from keras_bert_zoo.rematerialization import rematerialize
 from keras_bert_zoo.training.answers import Answers
+from keras_bert_zoo.training.depth import check_layer_decay, frozen
 from keras_bert_zoo.training.evaluation import check_labelled, evaluate, scored_answers
 from keras_bert_zoo.training.layouts import CHOICES, laid_out
 from keras_bert_zoo.training.optimizer import adamw
@@ -32,6 +35,13 @@ class Settings:
     lie in memory while training: "padded", "packed" or "auto", see `training/layouts.py`; `monitor` the figure whose
     highest value tells the best epoch (unless given, the head's), or several, joined by "+", whose mean does; "-loss"
     means the lowest loss.
+
+    `layer_decay` below 1 multiplies the learning rate of the last block, by its square that of the one before, and so
+    on; `freeze_layers` holds the embeddings and so many of the first blocks fixed; see `training/depth.py`.
+    `rematerialize` computes blocks again on the way back, for less memory.  `jit_compile` compiles the step with XLA,
+    once for each shape: `pad_to` are the lengths that batches are padded to, unless given 32, 64, 128 and so on up to
+    `length`.  `drop_remainder` leaves out each epoch's last batch where it is not full.  `steps_per_execution` are the
+    steps in one call of TensorFlow's graph, chosen unless given.
     Raises: ConfigError on numbers that make no run.
     """
 
@@ -46,6 +56,13 @@ class Settings:
     class_weight: str | Mapping[str, float] | None = None
     layout: str = "auto"
     monitor: str | None = None
+    layer_decay: float = 1.0
+    freeze_layers: int = 0
+    rematerialize: bool = False
+    jit_compile: bool = False
+    pad_to: int | Sequence[int] | None = None
+    drop_remainder: bool = False
+    steps_per_execution: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "length"):
@@ -59,6 +76,27 @@ class Settings:
             raise ConfigError(f"monitor is {self.monitor!r}, it must be a figure, or several joined by '+'.")
         if self.layout not in CHOICES:
             raise ConfigError(f"layout is {self.layout!r}, it must be one of {', '.join(CHOICES)}.")
+        check_layer_decay(self.layer_decay)
+        if self.freeze_layers < 0:
+            raise ConfigError(f"freeze_layers is {self.freeze_layers}, it must be 0 or more.")
+        if self.steps_per_execution is not None and self.steps_per_execution < 1:
+            raise ConfigError(f"steps_per_execution is {self.steps_per_execution}, it must be at least 1.")
+        check_widths(self.pad_to, 0)
+
+    @property
+    def widths(self) -> tuple[int, ...] | None:
+        """The lengths that batches are padded to; None where each follows its own longest row.
+
+        Raises: ConfigError where the longest is less than `length`.
+        """
+        if self.pad_to is None and self.jit_compile:
+            return (*(2**k for k in range(5, 20) if 2**k < self.length), self.length)
+        return check_widths(self.pad_to, self.length) or None
+
+    @property
+    def trained_layout(self) -> str:
+        """The layout that is trained in: where shapes are to stay, "auto" means "padded"."""
+        return "padded" if self.layout == "auto" and self.widths else self.layout
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,28 +130,60 @@ def fit(
         check_labelled(train)
     if settings.monitor is not None and validation is not None:
         # One row tells the figures' names: a wrong one must not end a run after its first epoch.
-        figures = evaluate(model, head, tokenizer, validation.select([0]), length=settings.length)
+        one = validation.select([0])
+        figures = evaluate(model, head, tokenizer, one, length=settings.length, pad_to=settings.widths)
         if unknown := [name for name in settings.monitor.split("+") if name.removeprefix("-") not in figures]:
             raise ConfigError(f"monitor: there is no figure {', '.join(unknown)}; there are {', '.join(figures)}.")
+    check_positions(model, settings.widths)
     rows = batches(
-        train, head, tokenizer, settings.batch_size, length=settings.length, shuffle=True, seed=settings.seed
+        train,
+        head,
+        tokenizer,
+        settings.batch_size,
+        length=settings.length,
+        shuffle=True,
+        seed=settings.seed,
+        drop_remainder=settings.drop_remainder,
+        pad_to=settings.widths,
     )
     steps = settings.epochs * int(rows.cardinality())
     warmup = int(settings.warmup * steps)
-    optimizer = adamw(settings.learning_rate, steps=steps, warmup=warmup, weight_decay=settings.weight_decay)
-    trained = laid_out(model, settings.layout)
-    for each in (model, trained) if trained is not model else (model,):
-        each.compile(optimizer, head.loss(), metrics=head.metrics(), steps_per_execution=_steps_a_call(each))
-    best = _BestEpoch(head, tokenizer, validation, settings)
-    trained.fit(
-        rows,
-        epochs=settings.epochs,
-        class_weight=_class_weight(settings.class_weight, head, train),
-        callbacks=[best],
-        verbose=verbose,
+    optimizer = adamw(
+        settings.learning_rate,
+        steps=steps,
+        warmup=warmup,
+        weight_decay=settings.weight_decay,
+        layer_decay=settings.layer_decay,
     )
+    trained = laid_out(model, settings.trained_layout)
+    if settings.rematerialize:
+        trained = rematerialize(trained)
+    best = _BestEpoch(head, tokenizer, validation, settings)
+    with frozen(model, settings.freeze_layers):
+        for each in (model, trained) if trained is not model else (model,):
+            each.compile(
+                optimizer,
+                head.loss(),
+                metrics=head.metrics(),
+                jit_compile=settings.jit_compile and each is trained,
+                steps_per_execution=settings.steps_per_execution or _steps_a_call(each),
+            )
+        trained.fit(
+            rows,
+            epochs=settings.epochs,
+            class_weight=_class_weight(settings.class_weight, head, train),
+            callbacks=[best],
+            verbose=verbose,
+        )
     best.restore()
     return History(best.epochs, best.best)
+
+
+def check_positions(model: keras.Model, widths: Sequence[int] | None) -> None:
+    """Raises: ConfigError where batches would be padded to more tokens than the model has positions."""
+    most = model.get_layer("embeddings").max_position_embeddings
+    if widths and max(widths) > most:
+        raise ConfigError(f"pad_to ends at {max(widths)}, but the model has {most} positions: pad to {most} at most.")
 
 
 def _steps_a_call(model: keras.Model) -> int:
@@ -148,6 +218,7 @@ class _BestEpoch(keras.callbacks.Callback):
                 batch_size=self.settings.batch_size,
                 length=self.settings.length,
                 answers=self.answers,
+                pad_to=self.settings.widths,
             )
             # The chief's, for all workers must take the same epoch for the best.
             self.workers = self.workers or workers_of(self.model)
@@ -164,14 +235,18 @@ class _BestEpoch(keras.callbacks.Callback):
 
     def watched(self, epoch: int) -> float:
         """Return what is compared: the mean of the monitored figures."""
-        figures, names = self.epochs[epoch], self.monitor.split("+")
-        values = [(-1 if name[0] == "-" else 1) * figures[f"val_{name.removeprefix('-')}"] for name in names]
-        return sum(values) / len(values)
+        return watched(self.epochs[epoch], self.monitor)
 
     def restore(self) -> None:
         if self.weights and self.best < len(self.epochs) - 1:
             self.model.set_weights(self.weights)
         self.weights = []
+
+
+def watched(figures: Mapping[str, float], monitor: str) -> float:
+    """Return the mean of the monitored figures on the validation table, of an epoch's; the highest is the best."""
+    names = monitor.split("+")
+    return sum((-1 if name[0] == "-" else 1) * figures[f"val_{name.removeprefix('-')}"] for name in names) / len(names)
 
 
 def _class_weight(wanted: str | Mapping[str, float] | None, head: Any, train: Table) -> dict[int, float] | None:

@@ -25,6 +25,7 @@ class Lamb(AdamW):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         place = self._get_variable_index(variable)
+        learning_rate = learning_rate * self._scale(variable)
         first, second = self._momentums[place], self._velocities[place]
         dtype = variable.dtype
         beta_1, beta_2, epsilon, rate = (

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
+from keras_bert_zoo.data.ahead import made_ahead
 from keras_bert_zoo.text.masking import draw_masks
 from keras_bert_zoo.text.sequences import pack_sequences
 from keras_bert_zoo.training.dealing import with_steps
@@ -77,4 +78,4 @@ def held_out(stream: Stream, prepare: Prepare) -> tf.data.Dataset:
 
 def _dataset(stream: Stream, prepare: Prepare, read: Callable[[], Iterator[Rows]]) -> tf.data.Dataset:
     dataset = tf.data.Dataset.from_generator(read, output_signature=stream.signature())
-    return dataset.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+    return made_ahead(dataset, prepare)

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_bert_zoo.errors import ConfigError
+from keras_bert_zoo.training.xla import check_xla
 
 
 @keras.saving.register_keras_serializable("keras_bert_zoo")
@@ -39,13 +40,16 @@ class TaskModel(keras.Model):
 
         `gradient_accumulation` cuts every batch into so many parts, of which one at a time is in memory; they make one
         update together, the whole batch's.
-        Raises: ConfigError on XLA for a packed model, and on parts that the backend or the optimizer cannot have.
+        Raises: ConfigError on XLA for a packed model, and on several replicas that are no TPU's; on parts that the
+        backend, the loss or the optimizer cannot have.
         """
         if jit_compile is True and any(getattr(layer, "layout", None) == "packed" for layer in self.layers):
             raise ConfigError(
                 f"{self.name}: jit_compile=True needs shapes that stay, but the model is packed, with as many tokens as"
                 " the batch has. Compile without it, or lay the model out anew: with_layout(model, 'padded')."
             )
+        if jit_compile is True:
+            check_xla(self)
         if gradient_accumulation < 1:
             raise ConfigError(f"gradient_accumulation is {gradient_accumulation}, it must be at least 1.")
         if gradient_accumulation > 1 and keras.backend.backend() != "tensorflow":
@@ -58,6 +62,12 @@ class TaskModel(keras.Model):
         super().compile(*args, jit_compile=jit_compile, **kwargs)
         if gradient_accumulation > 1 and getattr(self.optimizer, "gradient_accumulation_steps", None):
             raise ConfigError("Both the model and its optimizer accumulate gradients: leave out one of them.")
+        losses = self.loss.values() if isinstance(self.loss, dict) else [self.loss]
+        if gradient_accumulation > 1 and any(getattr(loss, "whole_batch", False) for loss in losses):
+            raise ConfigError(
+                f"{self.name}: the loss compares every row with the whole batch, so it is no sum over parts of one:"
+                " gradient_accumulation must be 1. kbz.rematerialize(model) saves memory too."
+            )
         self.gradient_accumulation = gradient_accumulation
 
     def get_compile_config(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""AdamW and the learning-rate schedule BERT is tuned with."""
+"""AdamW, as BERT is tuned with it."""
 
 from __future__ import annotations
 
@@ -7,36 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_bert_zoo.errors import ConfigError
-
-
-@keras.saving.register_keras_serializable("keras_bert_zoo")
-class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """Rises linearly from 0 over `warmup` updates to `learning_rate`, then falls linearly to 0 at `steps`.
-
-    Raises: ConfigError where the numbers leave no room for the fall.
-    Source: Devlin et al. 2019, appendix A.2; Hugging Face's get_linear_schedule_with_warmup.
-    """
-
-    def __init__(self, learning_rate: float, steps: int, warmup: int = 0) -> None:
-        if not learning_rate > 0:
-            raise ConfigError(f"learning_rate is {learning_rate}, it must be above 0 (5e-5 suits most tasks).")
-        if steps < 1:
-            raise ConfigError(f"steps is {steps}, it must be the number of updates of the whole run, at least 1.")
-        if not 0 <= warmup < steps:
-            raise ConfigError(f"warmup is {warmup}, it must be from 0 up to (not with) the run's {steps} steps.")
-        self.learning_rate, self.steps, self.warmup = float(learning_rate), int(steps), int(warmup)
-
-    def __call__(self, step: Any) -> Any:
-        step = ops.cast(step, "float32")
-        rise = step / max(self.warmup, 1)
-        fall = (self.steps - step) / (self.steps - self.warmup)
-        factor = ops.where(step < self.warmup, rise, ops.maximum(fall, 0.0))
-        return self.learning_rate * factor
-
-    def get_config(self) -> dict[str, Any]:
-        return {"learning_rate": self.learning_rate, "steps": self.steps, "warmup": self.warmup}
-
+from keras_bert_zoo.training.depth import check_layer_decay, layer_scales
+from keras_bert_zoo.training.schedule import WarmupLinearDecay
 
 # Keras asks with "bias" under JAX, but with TensorFlow's "bias:0" or "bias/replica_1:0" under TensorFlow.
 _NOT_DECAYED = r"(^|/)(bias|gamma|beta)(/replica_\d+)?(:\d+)?$"
@@ -52,11 +24,26 @@ class AdamW(keras.optimizers.AdamW):
     weight is updated by TensorFlow's own Adam in one pass, not in a dozen, and decays in one, not in three.  And a
     table's gradient stays a short list of rows until it is clipped; the update itself is dense, since moments and
     decay change every row in every step.
+
+    With `layer_decay` below 1 lower layers learn more slowly and decay less, see `training/depth.py`.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, layer_decay: float = 1.0, **kwargs: Any) -> None:
+        check_layer_decay(layer_decay)
         super().__init__(*args, **kwargs)
+        self.layer_decay = layer_decay
         self.exclude_from_weight_decay(var_names=[_NOT_DECAYED])
+
+    def build(self, variables: Any) -> None:
+        super().build(variables)
+        self._scales = layer_scales([variable.path for variable in variables], self.layer_decay)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "layer_decay": self.layer_decay}
+
+    def _scale(self, variable: Any) -> float:
+        """Return what this variable's learning rate is multiplied by."""
+        return self._scales[self._get_variable_index(variable)]
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         if keras.backend.backend() == "tensorflow":
@@ -88,12 +75,14 @@ class AdamW(keras.optimizers.AdamW):
     def _apply_weight_decay(self, variables: Any) -> None:
         if self.weight_decay is None:
             return
-        kept = 1.0 - ops.cast(self.learning_rate, "float32") * self.weight_decay
+        lost = ops.cast(self.learning_rate, "float32") * self.weight_decay
         for variable in variables:
             if self._use_weight_decay(variable):
+                kept = 1.0 - lost * self._scale(variable)
                 variable.assign(variable.value * ops.cast(kept, variable.dtype))
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        learning_rate = learning_rate * self._scale(variable)
         if keras.backend.backend() != "tensorflow" or self.amsgrad:
             super().update_step(gradient, variable, learning_rate)
             return
@@ -145,10 +134,12 @@ def adamw(
     warmup: int = 0,
     weight_decay: float = 0.01,
     global_clipnorm: float | None = 1.0,
+    layer_decay: float = 1.0,
 ) -> AdamW:
     """Return AdamW as BERT uses it: decoupled decay, none on biases and layer norms, global gradient norm clipped.
 
-    `steps` and `warmup` count updates.  Raises: ConfigError on numbers that make no schedule.
+    `steps` and `warmup` count updates; with `layer_decay` below 1 lower layers learn more slowly, see
+    `training/depth.py`.  Raises: ConfigError on numbers that make no schedule.
     Source: google-research/bert optimization.py (β 0.9 and 0.999, ε 1e-6, decay 0.01, clip 1.0); the bias
     correction that code leaves out is kept, as in Loshchilov & Hutter 2019.
     """
@@ -157,4 +148,5 @@ def adamw(
         weight_decay=weight_decay,
         epsilon=1e-6,
         global_clipnorm=global_clipnorm,
+        layer_decay=layer_decay,
     )

@@ -159,7 +159,6 @@ def run_phases(
                 raise Stopped(between.signal, between.step)
             step = end
         begin = end
-    display.end()
     return kept
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from keras_bert_zoo.errors import ConfigError, DataError
 from keras_bert_zoo.training.shards import ASKED, Shard, Shards, told_by
@@ -235,15 +236,9 @@ class Stream:
         names = self.shards.names
         try:
             parsed = tf.io.parse_example(records, self._features)
-        except (
-            tf.errors.OpError,
-            UnicodeDecodeError,
-        ) as error:  # the latter where it shows the bytes
-            why = "one is no tf.train.Example" if isinstance(error, UnicodeDecodeError) else told_by(error)
-            raise DataError(
-                f"{shard.path}: records {number + 1:,} to {number + len(records):,} are not all as the first shard's:"
-                f" {why}."
-            ) from None
+        except (tf.errors.OpError, UnicodeDecodeError) as error:  # the latter where it shows the bytes
+            why = told_by(error)
+            raise DataError(f"{shard.path}: {self._odd(number, records) or why}.") from None
         rows = {
             name: parsed[names[name]].numpy().astype({**_TYPES, **_ASKED_TYPES}[name])
             for name in (*_TYPES, *(_ASKED_TYPES if self.shards.kind == "masked" else ()))
@@ -255,6 +250,23 @@ class Stream:
         rows = {name: rows[name] for name in self._columns}
         rows["ends"] = _ends(rows["input_mask"])
         return rows
+
+    def _odd(self, number: int, records: Any) -> str:
+        """Return what is wrong with the first record that is not as the first shard's; "" where all are.
+
+        TensorFlow names whichever feature it comes to first, and no record.
+        """
+        for place, record in enumerate(records.numpy(), number + 1):
+            try:
+                features = dict(tf.train.Example.FromString(record).features.feature)
+            except DecodeError:
+                return f"record {place:,} is no tf.train.Example"
+            for name, wanted in self._features.items():
+                kind = "float_list" if wanted.dtype == tf.float32 else "int64_list"
+                count = len(getattr(features[name], kind).value) if name in features else 0
+                if count != wanted.shape[0]:
+                    return f"record {place:,} has {count} numbers in {name}, the first shard's have {wanted.shape[0]}"
+        return ""
 
     def _check(self, shard: Shard, number: int, rows: Rows) -> None:
         """Raises: DataError on numbers that the model has no place for."""

@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_bert_zoo.data.pretraining.manifest import FILE as MANIFEST
+from keras_bert_zoo.data.pretraining.manifest import FORMAT
 from keras_bert_zoo.errors import DataError
 
-MANIFEST = "pretraining.json"
 Source = str | Path | Sequence[str | Path]
 
 # Our name -> the names in records, google-research/bert's and Model Garden's
@@ -110,8 +111,8 @@ def _described(folder: Path) -> Shards:
     path = folder / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        if manifest["format"] != 1:
-            raise DataError(f"{path}: its format is {manifest['format']!r}, this version reads 1. Update.")
+        if manifest["format"] != FORMAT:
+            raise DataError(f"{path}: its format is {manifest['format']!r}, this version reads {FORMAT}. Update.")
         files = tuple(Shard(folder / Path(each["file"]).name, int(each["instances"])) for each in manifest["shards"])
         compression, kind = manifest["compression"], manifest["kind"]
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -6,6 +6,8 @@ asked about), so that uneven parts give what the whole batch would.  Figures are
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -44,7 +46,7 @@ def train_step(model: Any, data: Any) -> dict[str, Any]:
             absent[place] = gradient is None
         return gradients if not sums else [_add(a, b) for a, b in zip(sums, gradients, strict=True)]
 
-    with _Seeds(model):
+    with own_dropouts(model):
         if parts == 1:
             gradients = add((x, y, weight), [])
         else:
@@ -78,16 +80,16 @@ def make_function(model: Any, step: Any) -> Any:
         if model.steps_per_execution == 1:
             return logs
 
-        def again(done: Any, logs: Any, more: Any) -> Any:
-            found = iterator.get_next_as_optional()
-            more = found.has_value()
-            logs = tf.cond(more, lambda: one(found.get_value()), lambda: logs)
-            return done + 1, logs, more
+        def again(done: Any, logs: Any, found: Any) -> Any:
+            logs = one(found.get_value())
+            # What is fetched must be used: the last step of the call leaves the next batch where it is.
+            last = done + 1 >= model.steps_per_execution
+            return done + 1, logs, tf.cond(last, lambda: found, iterator.get_next_as_optional)
 
-        def go_on(done: Any, logs: Any, more: Any) -> Any:
-            return tf.logical_and(done < model.steps_per_execution, more)
+        def go_on(done: Any, logs: Any, found: Any) -> Any:
+            return tf.logical_and(done < model.steps_per_execution, found.has_value())
 
-        return tf.while_loop(go_on, again, (1, logs, True), parallel_iterations=1)[1]
+        return tf.while_loop(go_on, again, (1, logs, iterator.get_next_as_optional()))[1]
 
     if not model.run_eagerly:
         one = tf.function(one, reduce_retracing=True, jit_compile=model.jit_compile)
@@ -164,7 +166,7 @@ def _loss(
         least = getattr(loss, "least", 0.0)
         mean = tf.math.divide_no_nan(count + least, totals[name] + least)
         factors[name] = mean * (replicas * parts) if reduction in _MEANS else tf.constant(float(parts))
-    scaled = {name: _times(factors[name], _of(weight, name), y if name is _ALL else y[name]) for name in factors}
+    scaled = {name: _times(factors[name], _of(weight, name)) for name in factors}
     loss = model.compute_loss(x, y, y_pred, scaled.get(_ALL, scaled), training=training)
     model._loss_tracker.update_state(loss * replicas, sample_weight=totals[None] / (replicas * parts))
     return loss
@@ -191,10 +193,8 @@ def _count(loss: Any, y: Any) -> Any:
     return tf.cast(tf.shape(y)[0], tf.float32)
 
 
-def _times(factor: Any, weight: Any, y: Any) -> Any:
-    if weight is None:
-        return tf.fill([tf.shape(y)[0]], factor)
-    return tf.cast(weight, tf.float32) * factor
+def _times(factor: Any, weight: Any) -> Any:
+    return tf.reshape(factor, [1]) if weight is None else tf.cast(weight, tf.float32) * factor
 
 
 def _of(values: Any, name: str) -> Any:
@@ -227,27 +227,17 @@ def _add(total: Any, gradient: Any) -> Any:
     return total + tf.cast(gradient, total.dtype)
 
 
-class _Seeds:
-    """Has every replica draw dropouts of its own: its seeds are shifted by its number, and put back afterwards."""
-
-    def __init__(self, model: Any) -> None:
-        context = tf.distribute.get_replica_context()
-        self.shift = None
-        if context.num_replicas_in_sync > 1:
-            number = tf.cast(context.replica_id_in_sync_group, tf.int64)
-            self.shift = tf.stack([number * _APART, 0])
-        self.seeds = seeds(model)
-
-    def __enter__(self) -> None:
-        self._move(1)
-
-    def __exit__(self, *_: Any) -> None:
-        self._move(-1)
-
-    def _move(self, sign: int) -> None:
-        if self.shift is not None:
-            for seed in self.seeds:
-                seed.assign(seed.value + sign * tf.cast(self.shift, seed.dtype))
+@contextmanager
+def own_dropouts(model: Any) -> Iterator[None]:
+    """Have this replica draw dropouts of its own: its seeds are shifted by its number, and put back afterwards."""
+    context = tf.distribute.get_replica_context()
+    shift = tf.stack([tf.cast(context.replica_id_in_sync_group, tf.int64) * _APART, 0])
+    shifted = seeds(model) if context.num_replicas_in_sync > 1 else []
+    for seed in shifted:
+        seed.assign(seed.value + tf.cast(shift, seed.dtype))
+    yield
+    for seed in shifted:
+        seed.assign(seed.value - tf.cast(shift, seed.dtype))
 
 
 _APART = 0x9E3779B97F4A7  # far from the difference of two layers' seeds, which are below 2**32

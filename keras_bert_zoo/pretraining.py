@@ -133,6 +133,7 @@ def pretrain(
                 head.loss(),  # type: ignore[union-attr]
                 metrics=head.metrics(),  # type: ignore[union-attr]
                 steps_per_execution=steps_a_call(recipe.log_every),
+                gradient_accumulation=recipe.gradient_accumulation,
             )
             trained.optimizer.build(trained.trainable_variables)  # here, where all workers are
         display = Display(verbose if workers.is_chief else 0, tensorboard if workers.is_chief else None)

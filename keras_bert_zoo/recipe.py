@@ -66,7 +66,7 @@ def finetune(
         workers.first(lambda: check_absent(out, overwrite=overwrite))
     keras.utils.set_random_seed(settings.seed)
     with place.scope():
-        loaded = source if isinstance(source, Bundle) else load(source)
+        loaded = _loaded(source, settings.precision)
         length = min(settings.length, loaded.config.max_position_embeddings)
         settings = dataclasses.replace(settings, length=length)
         layout = choose_layout(settings.trained_layout, place.num_replicas_in_sync)
@@ -93,6 +93,16 @@ def finetune(
 
         workers.first(write_all)
     return run
+
+
+def _loaded(source: str | Path | Bundle, precision: str | None) -> Bundle:
+    """Return the bundle to begin from.  Raises: ConfigError where it computes in another precision than is wanted."""
+    if not isinstance(source, Bundle):
+        return load(source, dtype=precision)
+    policy = source.encoder.get_layer("embeddings").dtype_policy.name
+    if precision not in (None, policy):
+        raise ConfigError(f"The bundle computes in {policy}, not in {precision}: load it with dtype={precision!r}.")
+    return source
 
 
 def _told(settings: Settings, bundle: Bundle, head: Head, tables: Mapping[str, Table | None]) -> dict[str, Any]:

@@ -16,9 +16,11 @@ import tensorflow as tf
 from keras_bert_zoo.errors import ConfigError, DataError
 
 
-def deal(strategy: tf.distribute.Strategy, dataset: tf.data.Dataset) -> tf.distribute.DistributedDataset:
+def deal(strategy: tf.distribute.Strategy, dataset: tf.data.Dataset) -> Any:
     """Deal the rows of every batch to the strategy's replicas; in a cluster every process calls it with equal data."""
     replicas = strategy.num_replicas_in_sync
+    if replicas == 1:
+        return dataset
 
     def pieces(first: int, count: int) -> Callable[..., tf.data.Dataset]:
         @tf.autograph.experimental.do_not_convert
@@ -31,7 +33,10 @@ def deal(strategy: tf.distribute.Strategy, dataset: tf.data.Dataset) -> tf.distr
 
     def local(context: tf.distribute.InputContext) -> tf.data.Dataset:
         count = replicas // context.num_input_pipelines
-        return dataset.flat_map(pieces(context.input_pipeline_id * count, count)).prefetch(tf.data.AUTOTUNE)
+        mine = dataset.flat_map(pieces(context.input_pipeline_id * count, count)).prefetch(2 * count)
+        options = tf.data.Options()
+        options.autotune.enabled = False  # see `data/ahead.py`
+        return mine.with_options(options)
 
     return with_steps(strategy.distribute_datasets_from_function(local), int(dataset.cardinality()))
 
@@ -147,4 +152,4 @@ def _weighted(dataset: tf.data.Dataset, class_weight: Mapping[int, float]) -> tf
             raise DataError("class_weight belongs to data of one target without weights of their own.")
         return x, y, tf.gather(weights, tf.cast(y, tf.int32))
 
-    return dataset.map(tf.autograph.experimental.do_not_convert(weigh), num_parallel_calls=tf.data.AUTOTUNE)
+    return dataset.map(tf.autograph.experimental.do_not_convert(weigh))

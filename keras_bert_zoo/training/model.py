@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_bert_zoo.errors import ConfigError
+from keras_bert_zoo.training.optimizer import AdamW
 from keras_bert_zoo.training.xla import check_xla
 
 
@@ -22,6 +23,8 @@ class TaskModel(keras.Model):
     figures and update are those of the whole batch, as on one device: however many rows, words or places asked about
     each replica has.  Processes of a cluster make the same batches in the same order, or hand in data of their own, see
     `training/dealing.py`.
+
+    Where layers compute in float16 the loss is scaled, see `training/optimizer.py`, so that small gradients survive.
 
     Under TensorFlow XLA is off unless `compile(jit_compile=True)` asks for it: it would compile anew for every
     length of batch, and Keras's "auto" turns it on wherever there is a GPU.
@@ -60,7 +63,8 @@ class TaskModel(keras.Model):
         if jit_compile == "auto" and keras.backend.backend() == "tensorflow":
             jit_compile = False
         super().compile(*args, jit_compile=jit_compile, **kwargs)
-        if gradient_accumulation > 1 and getattr(self.optimizer, "gradient_accumulation_steps", None):
+        optimizer: Any = self.optimizer
+        if gradient_accumulation > 1 and getattr(optimizer, "gradient_accumulation_steps", None):
             raise ConfigError("Both the model and its optimizer accumulate gradients: leave out one of them.")
         losses = self.loss.values() if isinstance(self.loss, dict) else [self.loss]
         if gradient_accumulation > 1 and any(getattr(loss, "whole_batch", False) for loss in losses):
@@ -69,6 +73,18 @@ class TaskModel(keras.Model):
                 " gradient_accumulation must be 1. kbz.rematerialize(model) saves memory too."
             )
         self.gradient_accumulation = gradient_accumulation
+        if kwargs.get("auto_scale_loss", True) and any(layer.compute_dtype == "float16" for layer in self.layers):
+            self._scale_losses()
+
+    def _scale_losses(self) -> None:
+        optimizer: Any = self.optimizer
+        if keras.backend.backend() == "tensorflow" and isinstance(optimizer, AdamW):
+            optimizer.scale_losses()
+            with self.distribute_strategy.scope():
+                if not optimizer.built:  # the scale is needed before the first update
+                    optimizer.build(self.trainable_variables)
+        elif not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            self.optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
 
     def get_compile_config(self) -> dict[str, Any]:
         """Return what compiles a saved model again."""
@@ -78,7 +94,7 @@ class TaskModel(keras.Model):
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile again as a saved model was; Keras asks for this where `compile` is overridden."""
         self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.built:
+        if self.built and not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
 
     # ---- Keras's own calls, their data dealt

@@ -11,7 +11,15 @@ from typing import Any
 
 import click
 
-from keras_bert_zoo.cli.options import fit_verbosity, given, json_option, print_figures, print_json, working
+from keras_bert_zoo.cli.options import (
+    choice_option,
+    fit_verbosity,
+    given,
+    json_option,
+    print_figures,
+    print_json,
+    working,
+)
 from keras_bert_zoo.cli.places import chosen_strategy, is_chief, strategy_options
 from keras_bert_zoo.training import recipes
 from keras_bert_zoo.training.recipes import Phase, Recipe
@@ -77,13 +85,7 @@ _COUNT = click.IntRange(1)
 @_number("checkpoint_every", _COUNT, "Updates between checkpoints.")
 @_number("keep_checkpoints", _COUNT, "Checkpoints that are kept.")
 @strategy_options
-@click.option(
-    "--share-by",
-    type=click.Choice(SHARINGS),
-    default="record",
-    show_default=True,
-    help="Workers read all files and take their rows, or have files of their own.",
-)
+@choice_option("--share-by", SHARINGS, "What a worker reads: its rows of every batch, or files of its own.")
 @click.option("--tensorboard", type=click.Path(), help="Folder for TensorBoard's files.")
 @json_option
 @click.pass_context

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from keras_bert_zoo.errors import ConfigError
+from keras_bert_zoo.training.layouts import place_of
 from keras_bert_zoo.training.optimizer import AdamW
 from keras_bert_zoo.training.xla import check_xla
 
@@ -63,7 +64,8 @@ class TaskModel(keras.Model):
             )
         if jit_compile == "auto" and keras.backend.backend() == "tensorflow":
             jit_compile = False
-        super().compile(*args, jit_compile=jit_compile, **kwargs)
+        with place_of(self):  # for an optimizer or metrics that are named alone
+            super().compile(*args, jit_compile=jit_compile, **kwargs)
         optimizer: Any = self.optimizer
         if gradient_accumulation > 1 and getattr(optimizer, "gradient_accumulation_steps", None):
             raise ConfigError("Both the model and its optimizer accumulate gradients: leave out one of them.")
@@ -78,10 +80,10 @@ class TaskModel(keras.Model):
             self._scale_losses()
 
     def _scale_losses(self) -> None:
-        optimizer: Any = self.optimizer
+        optimizer: Any = self.optimizer  # type: ignore[has-type]
         if keras.backend.backend() == "tensorflow" and isinstance(optimizer, AdamW):
             optimizer.scale_losses()
-            with self.distribute_strategy.scope():
+            with place_of(self):
                 if not optimizer.built:  # the scale is needed before the first update
                     optimizer.build(self.trainable_variables)
         elif not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):

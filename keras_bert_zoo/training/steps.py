@@ -66,8 +66,12 @@ def test_step(model: Any, data: Any) -> dict[str, Any]:
 
 
 def make_function(model: Any, step: Any) -> Any:
-    """Return what takes an iterator and makes `steps_per_execution` steps, or as many as there are data for."""
+    """Return what takes an iterator and makes `steps_per_execution` steps, or as many as there are data for.
+
+    Raises: ConfigError on an optimizer or metrics that were made elsewhere than the model.
+    """
     strategy = model.distribute_strategy
+    _check_place(model)
 
     @tf.autograph.experimental.do_not_convert
     def one(data: Any) -> Any:
@@ -103,6 +107,18 @@ def make_function(model: Any, step: Any) -> Any:
         return logs
 
     return function
+
+
+def _check_place(model: Any) -> None:
+    made = {metric.name: metric.variables for metric in model.metrics}
+    if model.optimizer is not None:
+        made["the optimizer"] = [model.optimizer.iterations]
+    for name, variables in made.items() if model.distribute_strategy.num_replicas_in_sync > 1 else ():
+        if not all(isinstance(variable.value, tf.distribute.DistributedValues) for variable in variables):
+            raise ConfigError(
+                f"{model.name} lives on several replicas, but {name} was made outside of the strategy's scope. Make the"
+                " optimizer and the metrics where the model is made, inside `with strategy.scope():`."
+            )
 
 
 def predict_here(model: Any, x: Any) -> Any:
@@ -156,7 +172,7 @@ def _loss(
     here = _counts(model, y)
     factors: dict[Any, Any] = {}
     for name, count in here.items():
-        loss = _of(model.loss, name)
+        loss = _of(_losses(model), name)
         reduction = getattr(loss, "reduction", "sum_over_batch_size")
         if reduction == "mean_with_sample_weight":
             raise ConfigError(
@@ -177,11 +193,17 @@ _ALL = ""  # the name of a model's only loss
 
 def _counts(model: Any, y: Any) -> dict[str, Any]:
     """Return by the output's name what this part's loss is a mean over; the only loss has the name ""."""
-    if isinstance(model.loss, dict) and isinstance(y, dict):
-        return {name: _count(loss, y[name]) for name, loss in model.loss.items() if loss is not None}
-    if tf.nest.is_nested(model.loss) or tf.nest.is_nested(y):
+    losses = _losses(model)
+    if isinstance(losses, dict) and isinstance(y, dict):
+        return {name: _count(loss, y[name]) for name, loss in losses.items() if loss is not None}
+    if tf.nest.is_nested(losses) or tf.nest.is_nested(y):
         raise ConfigError(f"{model.name}: several losses and their targets must be dicts with the outputs' names.")
-    return {_ALL: _count(model.loss, y)}
+    return {_ALL: _count(losses, y)}
+
+
+def _losses(model: Any) -> Any:
+    several = isinstance(model.loss, (list, tuple))
+    return model.loss[0] if several and len(model.loss) == 1 else model.loss
 
 
 def _count(loss: Any, y: Any) -> Any:

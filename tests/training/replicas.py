@@ -1,9 +1,9 @@
-"""Run as a script in processes of their own: training on one device, on several, in parts.  Prints nothing.
+"""Run as a script in processes of their own: training on one device, on several, in parts.
 
-    replicas.py FILE                  one device, and two logical CPUs of this process
+    replicas.py FILE short|long|pretrainings       one device, and two logical CPUs of this process
     replicas.py FILE INDEX PORT...    one process of a cluster on 127.0.0.1
 
-What was measured is written to FILE, a .json with arrays as lists.
+What was measured is written to FILE as JSON, arrays as lists.
 """
 
 import json
@@ -11,28 +11,32 @@ import os
 import sys
 from pathlib import Path
 
-FILE, *CLUSTER = sys.argv[1:]
-if CLUSTER:
-    workers = [f"127.0.0.1:{port}" for port in CLUSTER[1:]]
-    told = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": int(CLUSTER[0])}}
+FILE, WHAT, *PORTS = sys.argv[1:]
+if PORTS:
+    told = {"cluster": {"worker": [f"127.0.0.1:{port}" for port in PORTS]}, "task": {"type": "worker", "index": WHAT}}
     os.environ["TF_CONFIG"] = json.dumps(told)
 
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-if CLUSTER:
-    SEVERAL = tf.distribute.MultiWorkerMirroredStrategy()  # before anything else
-else:
-    two = [tf.config.LogicalDeviceConfiguration()] * 2
-    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two)
-    SEVERAL = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])  # one for all: a second would reuse the first's keys
-ONE = tf.distribute.get_strategy()
-
-import keras  # noqa: E402
 import tiny  # noqa: E402
 
 import keras_bert_zoo as kbz  # noqa: E402
+
+if PORTS:
+    SEVERAL = kbz.strategy("multi_worker")  # before anything else
+else:
+    two = [tf.config.LogicalDeviceConfiguration()] * 2
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two)
+    SEVERAL = kbz.strategy("mirrored", devices=["CPU:0", "CPU:1"])  # one for all: a second would reuse the first's keys
+ONE = tf.distribute.get_strategy()
+
+import keras  # noqa: E402
+import record_files  # noqa: E402
+
+from keras_bert_zoo.errors import ConfigError  # noqa: E402
+from keras_bert_zoo.training import pretrain as loop  # noqa: E402
 from keras_bert_zoo.training import steps  # noqa: E402
 from keras_bert_zoo.training.layouts import laid_out  # noqa: E402
 
@@ -47,13 +51,18 @@ def classification():
 
 def pretraining():
     head = kbz.heads.Pretraining(mask_share=0.3)
-    texts = tiny.GOOD + tiny.BAD + ["a", "a good film and a bad film"]
-    return head, kbz.data.Table.from_lists(texts, [0, 1, 1, 0, 1, 0, 0] * 2, PAIRS + ["an end", "b c d e f"])
+    texts = [*tiny.GOOD, *tiny.BAD, "a good film and a bad film"]  # 13 rows: batches of 7 and 6
+    return head, kbz.data.Table.from_lists(texts, [0, 1, 1, 0, 1, 0, 0, 1, 0, 0, 1, 1, 0], [*PAIRS, "b c d e f"])
 
 
 def ranking():
     head = kbz.heads.SentenceEmbedding()
     return head, kbz.data.Table.from_lists(tiny.GOOD + tiny.BAD, None, tiny.BAD + tiny.GOOD)
+
+
+def similarity():
+    head = kbz.heads.SentenceEmbedding(loss="similarity")
+    return head, kbz.data.Table.from_lists(tiny.GOOD, [0.1, 0.9, 0.5, 0.3, 0.2, 0.7], tiny.BAD)
 
 
 def choice():
@@ -68,27 +77,34 @@ def tags():
     return head, kbz.data.Table.from_lists(tiny.GOOD + tiny.BAD, spans)
 
 
-def train(strategy, task, *, epochs, config=STILL, layout="padded", batch=7, rate=1e-3, measured=False, **options):
+@tf.autograph.experimental.do_not_convert
+def _weighed(xy, weights):
+    return (*xy, weights[: tf.shape(xy[1])[0]])
+
+
+def train(strategy, task, *, epochs, config=STILL, layout="padded", dtype=None, measured=False, **options):
     """Return figures and weights of a training, flat and exact."""
     class_weight = options.pop("class_weight", None)
     head, table = task()
     with strategy.scope():
-        bundle = tiny.bundle(head, config=config)
+        bundle = tiny.bundle(head, config=config, dtype=dtype)
         model = laid_out(bundle.model, layout)
-        optimizer = kbz.adamw(rate, steps=99, warmup=2, global_clipnorm=0.5)
+        optimizer = kbz.adamw(1e-3, steps=99, warmup=2, global_clipnorm=0.5)
         model.compile(optimizer, head.loss(), metrics=head.metrics(), **options)
-    rows = table.batches(head, bundle.tokenizer, batch, length=14)
+    rows = table.batches(head, bundle.tokenizer, 7, length=14)
     before = [variable.numpy() for variable in model.trainable_variables]
     kept = {"history": model.fit(rows, epochs=epochs, verbose=0, class_weight=class_weight).history}
     kept["updates"] = int(optimizer.iterations.numpy())
+    if dtype is not None:
+        kept["scale"] = [float(optimizer.loss_scale.numpy()), int(optimizer.good_steps.numpy())]
     kept["weights"] = [variable.numpy().tolist() for variable in model.trainable_variables]
     kept["moved"] = float(
         max(np.abs(a - b.numpy()).max() for a, b in zip(before, model.trainable_variables, strict=True))
     )
     if measured:
         numbers = tf.data.Dataset.range(99).map(lambda i: 0.25 + tf.cast(i, tf.float32) % 3)
-        weights = numbers.batch(batch)
-        heavy = tf.data.Dataset.zip(rows, weights).map(lambda xy, w: (*xy, w[: tf.shape(xy[1])[0]]))
+        weights = numbers.batch(7)
+        heavy = tf.data.Dataset.zip(rows, weights).map(_weighed)
         kept["evaluated"] = model.evaluate(rows, verbose=0, return_dict=True)
         kept["weighted"] = model.evaluate(heavy, verbose=0, return_dict=True)
         kept["predicted"] = model.predict(rows, verbose=0).tolist()
@@ -112,7 +128,7 @@ def masks(strategy, run):
     ids = tf.constant([[2, 7, 9, 3]])
     row = {"input_word_ids": ids, "input_mask": tf.ones_like(ids), "input_type_ids": tf.zeros_like(ids)}
 
-    @tf.function
+    @tf.function(autograph=False)
     def outputs():
         def forward():
             with steps.own_dropouts(model):
@@ -123,36 +139,115 @@ def masks(strategy, run):
     return {"outputs": outputs().numpy().tolist(), "seeds": [seed.numpy().tolist() for seed in steps.seeds(model)]}
 
 
-def everything(strategy, name):
+def refused(strategy):
+    """Return what is said of an optimizer, and of metrics, that were made outside of the scope."""
+    head, table = classification()
+    with strategy.scope():
+        model = tiny.bundle(head, config=STILL).model
+    rows = table.batches(head, tiny.tokenizer(), 7, length=14)
+    told = []
+    for optimizer, metrics in ((kbz.adamw(1e-3, steps=9), None), ("adam", head.metrics())):
+        model.compile(optimizer, head.loss(), metrics=metrics)
+        try:
+            model.fit(rows, verbose=0)
+        except ConfigError as error:
+            told.append(str(error))
+    return told
+
+
+class _Pulled(Exception):
+    """The plug was."""
+
+
+def pretrained(strategy, folder, *, stop=None, **options):
+    """Pretrain in a folder, beside its data; with `stop`, end right after that update, as a kill would."""
+    config = options.pop("config", STILL)
+    phase = kbz.Phase(str(folder.parent / "data"), steps=20, batch_size=7)
+    recipe = kbz.Recipe([phase], learning_rate=1e-3, log_every=2, validate_every=20, checkpoint_every=4, **options)
+    move = loop._Between.on_train_batch_end
+
+    def moved(self, batch, logs=None):
+        move(self, batch, logs)
+        if stop is not None and self.step >= stop:
+            raise _Pulled
+
+    loop._Between.on_train_batch_end = moved
+    try:
+        run = kbz.pretrain(
+            config, recipe, vocabulary=folder.parent / "vocab.txt", out=folder, devices=strategy, verbose=0
+        )
+    except _Pulled:
+        return None
+    finally:
+        loop._Between.on_train_batch_end = move
+    rows = [{name: value for name, value in row.items() if name != "tokens_per_second"} for row in run.rows]
+    return {"rows": rows, "weights": [v.numpy().tolist() for v in run.bundle.model.trainable_variables]}
+
+
+def pretrainings():
+    """Return what pretraining gives on one device and on two, killed or not."""
+    root = Path(FILE).parent
+    record_files.shards(root / "data", [40, 33, 27], 13)
+    record_files.vocabulary(root / "vocab.txt")
     kept = {
-        "classification": train(
-            strategy, classification, epochs=4, class_weight={0: 0.5, 1: 2.0}, measured=True, steps_per_execution=4
-        ),
-        "pretraining": train(strategy, pretraining, epochs=10),
-        "ranking": train(strategy, ranking, epochs=2),
+        "one": pretrained(ONE, root / "one", layout="padded"),
+        "two": pretrained(SEVERAL, root / "two"),
+        "parts": pretrained(SEVERAL, root / "parts", gradient_accumulation=2),
+        "whole": pretrained(SEVERAL, root / "whole", config=tiny.CONFIG),
     }
-    if name == "cluster":
-        return kept
-    for task in (choice, tags):
-        kept[task.__name__] = train(strategy, task, epochs=2)
+    assert pretrained(SEVERAL, root / "killed", config=tiny.CONFIG, stop=10) is None
+    kept["killed"] = pretrained(SEVERAL, root / "killed", config=tiny.CONFIG)
     return kept
 
 
+LABELS = {"class_weight": {0: 0.5, 1: 2.0}, "epochs": 4, "measured": True}
+HALF = {"epochs": 4, "dtype": "mixed_float16"}
+
+
+def short():
+    return {
+        "one": {
+            "classification": train(ONE, classification, **LABELS),
+            "pretraining": train(ONE, pretraining, epochs=10),
+        },
+        "two": {
+            "classification": train(SEVERAL, classification, **LABELS, steps_per_execution=4),
+            "pretraining": train(SEVERAL, pretraining, epochs=10, gradient_accumulation=3),
+        },
+        "masks": [masks(SEVERAL, 3), masks(SEVERAL, 3)],
+        "refused": refused(SEVERAL),
+    }
+
+
+def long():
+    heads = (ranking, similarity, choice, tags)
+    one = {task.__name__: train(ONE, task, epochs=2) for task in heads}
+    two = {task.__name__: train(SEVERAL, task, epochs=2) for task in heads}
+    one |= {"pretraining": train(ONE, pretraining, epochs=10), "classification": train(ONE, classification, **LABELS)}
+    two["pretraining"] = train(SEVERAL, pretraining, epochs=10)
+    one["plain"] = train(ONE, classification, epochs=4)
+    two["plain"] = train(SEVERAL, classification, epochs=4, layout="packed")
+    parts = {
+        "plain": train(ONE, classification, epochs=4, gradient_accumulation=2, layout="packed"),
+        "pretraining": train(ONE, pretraining, epochs=10, gradient_accumulation=3),
+        "tags": train(ONE, tags, epochs=2, gradient_accumulation=9),  # more than a batch has rows
+    }
+    half = {"one": train(ONE, classification, **HALF), "two": train(SEVERAL, classification, **HALF)}
+    half["parts"] = train(SEVERAL, classification, **HALF, gradient_accumulation=2)
+    dropout = [train(SEVERAL, classification, config=tiny.CONFIG, epochs=1) for _ in range(2)]
+    told = {"one": one, "two": two, "parts": parts, "half": half, "dropout": dropout}
+    return {**told, "masks": masks(SEVERAL, 3)}
+
+
+def cluster():
+    kept = {
+        "classification": train(SEVERAL, classification, **LABELS, steps_per_execution=4),
+        "pretraining": train(SEVERAL, pretraining, epochs=10, gradient_accumulation=3),
+        "ranking": train(SEVERAL, ranking, epochs=2),
+    }
+    return {"cluster": kept, "masks": masks(SEVERAL, 3), "half": train(SEVERAL, classification, **HALF)}
+
+
 if __name__ == "__main__":
-    drop = {"config": tiny.CONFIG, "epochs": 1}
-    if CLUSTER:
-        told = {"cluster": everything(SEVERAL, "cluster"), "masks": masks(SEVERAL, 3)}
-    else:
-        told = {"one": everything(ONE, "one"), "two": everything(SEVERAL, "two")}
-        told["two"]["packed"] = train(SEVERAL, classification, epochs=2, layout="packed")
-        told["one"]["packed"] = train(ONE, classification, epochs=2)
-        told["masks"] = [masks(SEVERAL, 3), masks(SEVERAL, 3), masks(SEVERAL, 4)]
-        told["dropout"] = [train(SEVERAL, classification, **drop) for _ in range(2)]
-        for parts in (2, 3):
-            told[f"parts_{parts}"] = {
-                task.__name__: train(ONE, task, epochs=epochs, gradient_accumulation=parts)
-                for task, epochs in ((classification, 4), (pretraining, 10))[: 2 if parts == 3 else 1]
-            }
-        told["one"]["plain"] = train(ONE, classification, epochs=4)
-        told["two_in_parts"] = train(SEVERAL, pretraining, epochs=10, gradient_accumulation=3)
+    told = cluster() if PORTS else {"short": short, "long": long, "pretrainings": pretrainings}[WHAT]()
     Path(FILE).write_text(json.dumps(told), encoding="utf-8")

@@ -47,8 +47,9 @@ def _listening(cluster: Cluster) -> socket.socket:
     try:
         return socket.create_server(("", port), family=family, backlog=len(cluster.addresses) + 8)
     except OSError as error:
+        why = os.strerror(error.errno or 0)
         raise ClusterError(
-            f"{cluster.name(cluster.index)}: port {port} of this machine cannot be taken: {os.strerror(error.errno or 0)}."
+            f"{cluster.name(cluster.index)}: port {port} of this machine cannot be taken: {why}."
             " Is another training at work, or the last one not yet gone? Choose another port, or end what has it."
         ) from None
 

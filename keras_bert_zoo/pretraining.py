@@ -23,18 +23,17 @@ from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.data.pretraining.manifest import vocabulary_sha256
 from keras_bert_zoo.encoder import build_encoder, with_layout
 from keras_bert_zoo.errors import CheckpointError, ConfigError, DataError, VocabularyError
-from keras_bert_zoo.files import check_absent
 from keras_bert_zoo.heads.pretraining import Pretraining
 from keras_bert_zoo.stopping import told_to_stop
 from keras_bert_zoo.text.tokenizer import Tokenizer
 from keras_bert_zoo.training.layouts import laid_out
-from keras_bert_zoo.training.pretrain import make_optimizer, phase_data, run_phases, steps_a_call
+from keras_bert_zoo.training.pretrain import be_deterministic, make_optimizer, phase_data, run_phases, steps_a_call
 from keras_bert_zoo.training.progress import Display
 from keras_bert_zoo.training.recipes import Recipe
 from keras_bert_zoo.training.shards import Shards, find_shards
 from keras_bert_zoo.training.strategy import strategy
 from keras_bert_zoo.training.workers import Workers, weights_digest
-from keras_bert_zoo.training.workplace import UNFINISHED, remove, workplace
+from keras_bert_zoo.training.workplace import UNFINISHED, check_free, remove, workplace
 from keras_bert_zoo.weights.tensors import read_json
 
 # Name -> (blocks, hidden size); heads of 64, an inner layer four times as wide.  Source: Turc et al. 2019, table 1.
@@ -96,13 +95,12 @@ def pretrain(
     place = strategy(devices) if isinstance(devices, str) else devices
     workers = Workers(place)
     share = workers.share(share_by)
-    if folder is not None and not (folder / UNFINISHED).is_dir():
-        workers.first(lambda: check_absent(folder, overwrite=overwrite))
+    workers.first(None if folder is None else lambda: check_free(folder, overwrite))
     found = {data: find_shards(data) for data in {phase.data for phase in recipe.phases}}  # a file is counted once
     phases = [found[phase.data] for phase in recipe.phases]
     held_out = find_shards(recipe.validation) if recipe.validation else None
     keras.utils.set_random_seed(recipe.seed)
-    _be_deterministic(recipe.determinism)
+    be_deterministic(recipe.determinism)
     with place.scope():
         bundle = _begin(model, recipe, vocabulary, lower, [*phases, *([held_out] if held_out else [])])
     data = [
@@ -135,6 +133,7 @@ def pretrain(
                 steps_per_execution=steps_a_call(recipe.log_every),
                 gradient_accumulation=recipe.gradient_accumulation,
             )
+            trained.optimizer.build(trained.trainable_variables)  # here, where all workers are
         display = Display(verbose if workers.is_chief else 0, tensorboard if workers.is_chief else None)
         say = "Stopping after a checkpoint. Once more to end at once." if folder else "Stopping after this step."
         try:
@@ -145,9 +144,8 @@ def pretrain(
         finally:
             display.end()
         run = PretrainingRun(bundle, kept["rows"], kept["seconds"], kept["damaged"])
-        if folder is not None:
-            record = {"source": str(model) if isinstance(model, (str, Path)) else "a config", "command": command}
-            workers.first(lambda: _finish(run, recipe, phases, record, folder))
+        record = {"source": str(model) if isinstance(model, (str, Path)) else "a config", "command": command}
+        workers.first(None if folder is None else lambda: _finish(run, recipe, phases, record, folder))
     return run
 
 
@@ -155,13 +153,6 @@ def _recipe(recipe: Recipe | Mapping[str, Any] | str | Path) -> Recipe:
     if isinstance(recipe, Recipe):
         return recipe
     return Recipe.from_dict(recipe) if isinstance(recipe, Mapping) else Recipe.from_file(recipe)
-
-
-def _be_deterministic(wanted: str) -> None:
-    import tensorflow as tf
-
-    if wanted == "on" or (wanted == "auto" and not tf.config.list_physical_devices("GPU")):
-        tf.config.experimental.enable_op_determinism()
 
 
 # ---- the model

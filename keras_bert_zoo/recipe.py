@@ -55,15 +55,14 @@ def finetune(
     `source` is what `load` takes, or a bundle; a head it has is replaced, see `Bundle.attach`.  The folder also holds
     `history.json`, `training.png` and a model card that cites `command` and `data`.  The same seed gives the same
     numbers on the same machine.  `devices` is a strategy or the name of one, see `strategy`; in a cluster every process
-    makes this call, and the chief alone writes.
+    makes this call, and the chief alone writes, to its `out`.
     Raises: ConfigError where `out` is there already and `overwrite` is false, ClusterError where workers differ or one
     is lost, and all that its parts raise.
     """
     settings = settings or Settings()
     place = strategy(devices) if isinstance(devices, str) else devices
     workers = Workers(place)
-    if out is not None:
-        workers.first(lambda: check_absent(out, overwrite=overwrite))
+    workers.first(None if out is None else lambda: check_absent(out, overwrite=overwrite))
     keras.utils.set_random_seed(settings.seed)
     with place.scope():
         loaded = _loaded(source, settings.precision)
@@ -83,15 +82,14 @@ def finetune(
         size, widths = settings.batch_size, settings.widths
         figures = evaluate(model, head, tokenizer, test, batch_size=size, length=length, pad_to=widths)
     run = Run(bundle, history, figures)
-    if out is not None:
-        sizes = {"train": len(train), "validation": len(validation or ()), "test": len(test or ())}
-        told = {"source": str(source), "command": command, "data": data or train.source, "rows": sizes}
+    sizes = {"train": len(train), "validation": len(validation or ()), "test": len(test or ())}
+    told = {"source": str(source), "command": command, "data": data or train.source, "rows": sizes}
 
-        def write_all() -> None:
-            with new_folder(out, overwrite=overwrite) as partial:
-                _write_run(run, settings, told, Path(out).name, partial)
+    def write_all(folder: str | Path) -> None:
+        with new_folder(folder, overwrite=overwrite) as partial:
+            _write_run(run, settings, told, Path(folder).name, partial)
 
-        workers.first(write_all)
+    workers.first(None if out is None else lambda: write_all(out))
     return run
 
 

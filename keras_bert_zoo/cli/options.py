@@ -15,7 +15,6 @@ import click
 from keras_bert_zoo.data.corpus_files import INVALID
 from keras_bert_zoo.data.glue import GLUE
 from keras_bert_zoo.errors import DataError
-from keras_bert_zoo.training.strategy import STRATEGIES
 
 _FILE_WIDTH = 2000  # a file has no edge to wrap a table's cells at
 
@@ -59,9 +58,6 @@ def choice_option(name: str, choices: Sequence[str], text: str) -> Callable[...,
 
 
 invalid_option = choice_option("--invalid", INVALID, "What becomes of bytes that are not UTF-8.")
-strategy_option = choice_option(
-    "--strategy", STRATEGIES, "Where: mirrored is all GPUs of this host, multi_worker one of several processes."
-)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 batch_size_option = click.option(
     "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Rows a batch."

@@ -18,9 +18,9 @@ from keras_bert_zoo.cli.options import (
     json_option,
     print_figures,
     print_json,
-    strategy_option,
     working,
 )
+from keras_bert_zoo.cli.places import chosen_strategy, is_chief, strategy_options
 from keras_bert_zoo.training import recipes
 from keras_bert_zoo.training.recipes import Phase, Recipe
 from keras_bert_zoo.training.shares import SHARINGS
@@ -84,7 +84,7 @@ _COUNT = click.IntRange(1)
 @_number("validate_every", _COUNT, "Updates between measuring held-out rows.")
 @_number("checkpoint_every", _COUNT, "Updates between checkpoints.")
 @_number("keep_checkpoints", _COUNT, "Checkpoints that are kept.")
-@strategy_option
+@strategy_options
 @choice_option("--share-by", SHARINGS, "What a worker reads: its rows of every batch, or files of its own.")
 @click.option("--tensorboard", type=click.Path(), help="Folder for TensorBoard's files.")
 @json_option
@@ -104,6 +104,8 @@ def command(
     whole_words: bool,
     skip_corrupt: bool,
     strategy: str,
+    device: tuple[str, ...],
+    worker_timeout: float | None,
     share_by: str,
     tensorboard: str | None,
     as_json: bool,
@@ -136,6 +138,7 @@ def command(
         over = {own.get(name, name) for name in ctx.params if given(ctx, name)}
         read = Recipe.from_file(recipe)
         made = dataclasses.replace(read, **{name: value for name, value in settings.items() if name in over})
+    place = chosen_strategy(strategy, device, worker_timeout)
     with working("starting TensorFlow"):
         from keras_bert_zoo.pretraining import pretrain
         from keras_bert_zoo.training.pretrain import Stopped
@@ -148,15 +151,18 @@ def command(
                 lower=lower,
                 out=out,
                 overwrite=overwrite,
-                devices=strategy,
+                devices=place,
                 share_by=share_by,
                 command=shlex.join(["kbz", *sys.argv[1:]]),
                 tensorboard=tensorboard,
                 verbose=fit_verbosity(as_json),
             )
         except Stopped as stopped:
-            click.echo(f"Stopped after step {stopped.step:,}. The same command goes on from there.", err=True)
+            if is_chief(place):
+                click.echo(f"Stopped after step {stopped.step:,}. The same command goes on from there.", err=True)
             _end(128 + stopped.signal)
+    if not is_chief(place):
+        return
     last = {name: value for name, value in run.rows[-1].items() if name not in _NOT_TOLD}
     if as_json:
         whole = {"folder": out, "steps": made.steps, "seconds": run.seconds, "figures": last, "damaged": run.damaged}

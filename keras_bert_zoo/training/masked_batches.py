@@ -73,7 +73,10 @@ def batches(
 
 def held_out(stream: Stream, prepare: Prepare) -> tf.data.Dataset:
     """Return every row once, with the same masks each time, ready for `evaluate`."""
-    return _dataset(stream, prepare, stream.in_order)
+    dataset = _dataset(stream, prepare, stream.in_order)
+    if stream.corrupt == "skip":  # nobody knows how many there are
+        return dataset
+    return dataset.apply(tf.data.experimental.assert_cardinality(-(-stream.shards.instances // stream.batch_size)))
 
 
 def _dataset(stream: Stream, prepare: Prepare, read: Callable[[], Iterator[Rows]]) -> tf.data.Dataset:

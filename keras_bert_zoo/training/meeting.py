@@ -8,6 +8,7 @@ chief compares, and answers all of them the same.  Then the port is TensorFlow's
 from __future__ import annotations
 
 import json
+import os
 import selectors
 import socket
 import time
@@ -46,9 +47,10 @@ def _listening(cluster: Cluster) -> socket.socket:
     try:
         return socket.create_server(("", port), family=family, backlog=len(cluster.addresses) + 8)
     except OSError as error:
+        why = os.strerror(error.errno or 0)
         raise ClusterError(
-            f"{cluster.name(cluster.index)}: port {port} of this machine cannot be taken: {error.strerror}. Is another"
-            " training at work, or the last one not yet gone? Choose another port, or end what has it."
+            f"{cluster.name(cluster.index)}: port {port} of this machine cannot be taken: {why}."
+            " Is another training at work, or the last one not yet gone? Choose another port, or end what has it."
         ) from None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import keras
@@ -23,7 +24,7 @@ class TaskModel(keras.Model):
     Under a strategy of several replicas or processes the rows of every batch are dealt to the replicas, and loss,
     figures and update are those of the whole batch, as on one device: however many rows, words or places asked about
     each replica has.  Processes of a cluster make the same batches in the same order, or hand in data of their own, see
-    `training/dealing.py`.
+    `training/dealing.py`.  A process that is lost ends the others' `fit`, `evaluate` and `predict` with a ClusterError.
 
     Where layers compute in float16 the loss is scaled, see `training/optimizer.py`, so that small gradients survive.
 
@@ -111,7 +112,8 @@ class TaskModel(keras.Model):
         told.apply_defaults()
         options = told.arguments
         del options["self"]
-        return super().fit(**_dealer().for_fit(self.distribute_strategy, options))
+        with _lost_workers(self):
+            return super().fit(**_dealer().for_fit(self.distribute_strategy, options))
 
     def evaluate(self, x: Any = None, y: Any = None, batch_size: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Measure as `keras.Model.evaluate` does."""
@@ -119,13 +121,15 @@ class TaskModel(keras.Model):
             weight = kwargs.pop("sample_weight", None)
             x = _dealer().data(self.distribute_strategy, x, y, weight, batch_size)
             y = batch_size = None
-        return super().evaluate(x, y, batch_size, *args, **kwargs)
+        with _lost_workers(self):
+            return super().evaluate(x, y, batch_size, *args, **kwargs)
 
     def predict(self, x: Any, batch_size: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Return outputs as `keras.Model.predict` does, in the rows' order; every process of a cluster has all."""
         if self._shared():
             x, batch_size = _dealer().data(self.distribute_strategy, x, None, None, batch_size), None
-        return super().predict(x, batch_size, *args, **kwargs)
+        with _lost_workers(self):
+            return super().predict(x, batch_size, *args, **kwargs)
 
     def predict_on_batch(self, x: Any) -> Any:
         """Return the outputs of one batch; under a strategy one device makes them."""
@@ -173,3 +177,11 @@ def _dealer() -> Any:
     from keras_bert_zoo.training import dealing
 
     return dealing
+
+
+def _lost_workers(model: TaskModel) -> AbstractContextManager[None]:
+    if not model._shared():
+        return nullcontext()
+    from keras_bert_zoo.training import workers
+
+    return workers.lost_workers(workers.workers_of(model))

@@ -107,6 +107,14 @@ def make_schedule(recipe: Recipe) -> keras.optimizers.schedules.LearningRateSche
     return each[0] if len(each) == 1 else InTurn(each)
 
 
+def be_deterministic(wanted: str) -> None:
+    """Have TensorFlow give the same bits every time, as a recipe's `determinism` says."""
+    import tensorflow as tf
+
+    if wanted == "on" or (wanted == "auto" and not tf.config.list_physical_devices("GPU")):
+        tf.config.experimental.enable_op_determinism()
+
+
 def steps_a_call(log_every: int) -> int:
     """Return how many steps run in one call: calls must end where figures are told."""
     return max(steps for steps in range(1, _EXECUTION + 1) if log_every % steps == 0)

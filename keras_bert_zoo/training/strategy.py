@@ -98,14 +98,14 @@ def _there(name: str, wanted: Sequence[str]) -> list[str]:
 
 
 def _multi_worker(cluster: Any = "auto", timeout: float = TIMEOUT) -> Any:
-    import tensorflow as tf
-
     if not timeout > 0:
         raise ConfigError(f"timeout is {timeout!r}, it must be above 0 seconds.")
-    if isinstance(cluster, tf.distribute.cluster_resolver.ClusterResolver):
+    if isinstance(cluster, str):
+        cluster = find_cluster(os.environ, cluster)  # what is wrong with it can be told before the import, in no time
+    import tensorflow as tf
+
+    if not isinstance(cluster, Cluster):
         cluster = _resolved(cluster)
-    elif not isinstance(cluster, Cluster):
-        cluster = find_cluster(os.environ, cluster)
     gpus = _share_of_gpus(cluster)
     meet(cluster, {**fingerprint(), "devices": f"GPU x {gpus}" if gpus else "CPU"}, timeout)
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(

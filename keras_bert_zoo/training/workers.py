@@ -68,16 +68,18 @@ class Workers:
         """Return what this process reads of pretraining shards; `by` is one of `training.shares.SHARINGS`."""
         return Share(self.index, self.count, self.strategy.num_replicas_in_sync // self.count, by)
 
-    def first(self, work: Callable[[], Any]) -> Any:
-        """Have the chief do something; the others wait, and fail where it does.  Returns its value, None elsewhere.
+    def first(self, work: Callable[[], Any] | None) -> Any:
+        """Have the chief do something, if anything; the others wait, and fail where it does.
+
+        Returns what the chief's `work` does, None elsewhere.
 
         Raises: what `work` does at the chief, there; elsewhere ClusterError with the same words.
         """
         if self.count == 1:
-            return work()
+            return work() if work else None
         failed: ZooError | None = None
         value = None
-        if self.is_chief:
+        if self.is_chief and work:
             try:
                 value = work()
             except ZooError as error:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 FILE, WHAT, *PORTS = sys.argv[1:]
 if PORTS:
-    told = {"cluster": {"worker": [f"127.0.0.1:{port}" for port in PORTS]}, "task": {"type": "worker", "index": WHAT}}
+    task = {"type": "worker", "index": int(WHAT)}
+    told = {"cluster": {"worker": [f"127.0.0.1:{port}" for port in PORTS]}, "task": task}
     os.environ["TF_CONFIG"] = json.dumps(told)
 
 import numpy as np  # noqa: E402
@@ -97,6 +98,7 @@ def train(strategy, task, *, epochs, config=STILL, layout="padded", dtype=None, 
     kept["updates"] = int(optimizer.iterations.numpy())
     if dtype is not None:
         kept["scale"] = [float(optimizer.loss_scale.numpy()), int(optimizer.good_steps.numpy())]
+    kept["names"] = [variable.path for variable in model.trainable_variables]
     kept["weights"] = [variable.numpy().tolist() for variable in model.trainable_variables]
     kept["moved"] = float(
         max(np.abs(a - b.numpy()).max() for a, b in zip(before, model.trainable_variables, strict=True))
@@ -225,7 +227,7 @@ def long():
     two = {task.__name__: train(SEVERAL, task, epochs=2) for task in heads}
     one |= {"pretraining": train(ONE, pretraining, epochs=10), "classification": train(ONE, classification, **LABELS)}
     two["pretraining"] = train(SEVERAL, pretraining, epochs=10)
-    one["plain"] = train(ONE, classification, epochs=4)
+    one["plain"] = train(ONE, classification, epochs=4, layout="packed")
     two["plain"] = train(SEVERAL, classification, epochs=4, layout="packed")
     parts = {
         "plain": train(ONE, classification, epochs=4, gradient_accumulation=2, layout="packed"),

@@ -50,8 +50,10 @@ def cluster(request, tmp_path_factory):
 def same(got, want, most=1e-6):
     """Assert that weights are alike, as a share of the largest, and all figures."""
     largest = max(np.abs(np.array(weight)).max() for weight in want["weights"])
-    apart = max(np.abs(np.subtract(a, b)).max() for a, b in zip(got["weights"], want["weights"], strict=True))
-    assert apart <= most * largest
+    for name, a, b in zip(want["names"], got["weights"], want["weights"], strict=True):
+        # Softmax takes no notice of the keys' bias: its gradient is rounding alone, of which Adam makes whole steps.
+        allowed = 5 * most if name.endswith("attention/key/bias") else most
+        assert np.abs(np.subtract(a, b)).max() <= allowed * largest, name
     assert got.get("updates") == want.get("updates")
     for name in ("history", "evaluated", "weighted", "predicted", "one_batch", "tested", "arrays", "trained"):
         assert (name in got) == (name in want)

@@ -50,7 +50,10 @@ def train_step(model: Any, data: Any) -> dict[str, Any]:
         if parts == 1:
             gradients = add((x, y, weight), [])
         else:
-            gradients = _in_turn(add, (x, y, weight), parts, [tf.zeros(v.shape, v.dtype) for v in variables])
+            zeros = [tf.zeros(v.shape, v.dtype) for v in variables]
+            # XLA knows the sizes of uneven parts only where their numbers are written out.
+            one_by_one = _written_out if model.jit_compile else _in_turn
+            gradients = one_by_one(add, (x, y, weight), parts, zeros)
     pairs = [(None if none else g, v) for none, g, v in zip(absent, gradients, variables, strict=True)]
     model.optimizer.apply_gradients(pairs)
     return figures(model)
@@ -96,7 +99,8 @@ def make_function(model: Any, step: Any) -> Any:
         return tf.while_loop(go_on, again, (1, logs, iterator.get_next_as_optional()))[1]
 
     if not model.run_eagerly:
-        one = tf.function(one, reduce_retracing=True, jit_compile=model.jit_compile)
+        alone = strategy.num_replicas_in_sync == 1  # TPUs compile by themselves
+        one = tf.function(one, reduce_retracing=True, jit_compile=model.jit_compile and alone)
         many = tf.function(many, reduce_retracing=True)
 
     def function(iterator: Any) -> Any:
@@ -234,11 +238,21 @@ def _in_turn(add: Any, data: Any, parts: int, zeros: list[Any]) -> list[Any]:
     """Add up the gradients of a batch's parts, of which one at a time is in memory."""
 
     def body(number: Any, sums: Any) -> Any:
-        part = tuple(None if value is None else share(value, number, parts) for value in data)
-        return number + 1, add(part, sums)
+        return number + 1, add(_part(data, number, parts), sums)
 
-    loop = tf.while_loop(lambda number, _: number < parts, body, (0, zeros), parallel_iterations=1)
-    return loop[1]
+    return tf.while_loop(lambda number, _: number < parts, body, (0, zeros), parallel_iterations=1)[1]
+
+
+def _written_out(add: Any, data: Any, parts: int, zeros: list[Any]) -> list[Any]:
+    """Do the same without a loop."""
+    sums = zeros
+    for number in range(parts):
+        sums = add(_part(data, number, parts), sums)
+    return sums
+
+
+def _part(data: Any, number: Any, parts: int) -> tuple[Any, ...]:
+    return tuple(None if value is None else share(value, number, parts) for value in data)
 
 
 def _add(total: Any, gradient: Any) -> Any:

@@ -147,3 +147,18 @@ def test_every_reduction_gives_the_batchs_loss(model, loss):
     for got, want in zip(told[1][1], told[0][1], strict=True):
         np.testing.assert_allclose(got, want, atol=1e-6)
     assert np.abs(told[0][1][0] - before[0]).max() > 1e-4
+
+
+@pytest.mark.slow
+def test_parts_under_xla(model):
+    ids = tf.constant([[2, 5, 3], [2, 6, 3], [2, 7, 3], [2, 8, 3], [2, 9, 3]])
+    x = {"input_word_ids": ids, "input_mask": tf.ones_like(ids), "input_type_ids": tf.zeros_like(ids)}
+    before, told = model.get_weights(), []
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    for jit_compile in (False, True):
+        model.set_weights(before)
+        model.compile(keras.optimizers.SGD(0.1), loss, gradient_accumulation=2, jit_compile=jit_compile)
+        told.append((model.train_on_batch(x, tf.constant([0, 1, 1, 0, 1])), model.get_weights()))
+    assert told[1][0] == pytest.approx(told[0][0], rel=1e-5)
+    for got, want in zip(told[1][1], told[0][1], strict=True):
+        np.testing.assert_allclose(got, want, atol=1e-5)

@@ -137,7 +137,7 @@ def test_answers_are_shown_to_people():
         (["--strategy", "one_device", "--device", "CPU:0", "--device", "CPU:1"], "one_device takes one --device"),
         (
             ["--strategy", "mirrored", "--worker-timeout", "3"],
-            "--worker-timeout is for the strategies multi_worker and",
+            "--worker-timeout is for the strategies multi_worker",
         ),
         (["--strategy", "multi_worker", "--worker-timeout", "0"], "0.0 is not in the range x>0"),
         (["--strategy", "cloud"], "'cloud' is not one of 'default', 'one_device', 'mirrored', 'multi_worker', 'tpu'"),

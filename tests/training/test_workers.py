@@ -181,9 +181,9 @@ def test_who_is_lost_is_named():
         with pytest.raises(ClusterError, match="has lost another worker: it ended"), lost_workers(both):
             raise tf.errors.UnavailableError(None, None, LOST)
         two = Three(addresses[:2])  # it answers, but there is nobody else
-        with pytest.raises(ClusterError, match=re.escape(f"has lost worker 0, the chief ({addresses[0]})")):
-            with lost_workers(two):
-                raise tf.errors.InternalError(None, None, LOST)
+        told = re.escape(f"has lost worker 0, the chief ({addresses[0]})")
+        with pytest.raises(ClusterError, match=told), lost_workers(two):
+            raise tf.errors.InternalError(None, None, LOST)
 
 
 def test_errors_of_another_kind_stay_what_they_are():

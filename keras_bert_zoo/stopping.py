@@ -17,6 +17,7 @@ MESSAGE = "\nStopped. No half-written folder is left.\n"
 _SHOW_CURSOR = "\x1b[?25h"  # a spinner hides it
 
 _undo: list[Callable[[], object]] = []
+_broken: list[bool] = []
 _waiting: list[bool] = []  # one for each block that Ctrl-C must not cut; true when it came meanwhile
 
 
@@ -73,6 +74,24 @@ def told_to_stop(say: str) -> Iterator[Callable[[], int]]:
     finally:
         for each, before in former.items():
             signal.signal(each, before)
+
+
+def cluster_is_broken() -> None:
+    """Note that a worker is gone, for which an orderly end of this process might wait."""
+    _broken.append(True)
+
+
+@contextmanager
+def ended_at_once_if_broken() -> Iterator[None]:
+    """Let the end of the block be that of the process, where a cluster is broken."""
+    try:
+        yield
+    except SystemExit as end:
+        if not _broken:
+            raise
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(end.code if isinstance(end.code, int) else 1)
 
 
 def end_on_interrupt() -> None:

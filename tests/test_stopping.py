@@ -4,6 +4,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from keras_bert_zoo import stopping
 
 SCRIPT = """
@@ -59,3 +61,15 @@ def test_a_block_is_not_cut():
     done = subprocess.run([sys.executable, "-c", UNCUT], capture_output=True, text=True, timeout=60)
     assert done.returncode == 130
     assert done.stdout == "still here\nand here\n"
+
+
+@pytest.mark.parametrize(("broken", "atexit"), [(True, ""), (False, "orderly\n")])
+def test_a_broken_cluster_is_not_waited_for(broken, atexit):
+    script = (
+        "import atexit, sys; from keras_bert_zoo import stopping;"
+        "atexit.register(print, 'orderly');"
+        f"{'stopping.cluster_is_broken();' if broken else ''}"
+        "stopping.ended_at_once_if_broken()(sys.exit)(3)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (3, atexit, "")

@@ -11,7 +11,7 @@ import click
 
 from keras_bert_zoo._version import __version__
 from keras_bert_zoo.errors import ZooError
-from keras_bert_zoo.stopping import end_on_interrupt
+from keras_bert_zoo.stopping import end_on_interrupt, ended_at_once_if_broken
 
 COMMANDS = (
     *("quickstart", "presets", "train", "evaluate", "predict", "export", "convert"),
@@ -56,4 +56,5 @@ def run() -> None:
     """Be the `kbz` script: `main`, which Ctrl-C ends at once and whose warnings are notes of one line."""
     end_on_interrupt()
     warnings.formatwarning = lambda message, *where, **line: f"Note: {message}\n"
-    main()
+    with ended_at_once_if_broken():
+        main()

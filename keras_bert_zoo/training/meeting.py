@@ -24,6 +24,7 @@ TIMEOUT = 300.0  # seconds: schedulers start the processes of a job minutes apar
 _HELLO = "keras-bert-zoo meeting 1"
 _LONGEST = 2**20  # bytes of a line
 _AGAIN = 0.2  # seconds between tries to reach the chief
+_SOON = 2.0  # seconds that a worker has to answer when it is looked for
 _GRACE = 2.0  # seconds more than its own limit that a chief's answer may take
 
 
@@ -63,6 +64,15 @@ def check_reachable(address: str, what: str, timeout: float) -> None:
             f"{what} ({address}) cannot be reached within {timeout:g} seconds: {error.strerror or error}. Is the"
             " address right, and do firewalls let it through?"
         ) from None
+
+
+def is_listening(address: str) -> bool:
+    """Tell whether something listens at "host:port"."""
+    try:
+        socket.create_connection(split_address(address), timeout=_SOON).close()
+    except OSError:
+        return False
+    return True
 
 
 # ---- the chief

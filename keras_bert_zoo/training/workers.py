@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +14,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_bert_zoo.errors import ClusterError, ZooError
+from keras_bert_zoo.stopping import cluster_is_broken
 from keras_bert_zoo.training.agreement import check_alike
+from keras_bert_zoo.training.meeting import is_listening
 from keras_bert_zoo.training.resume import Progress, training_state
 from keras_bert_zoo.training.shares import Share
 
@@ -28,7 +29,6 @@ _LOST = (
     tf.errors.InternalError,
 )
 _SIGNS = ("ollective", "remote target", "oordination service")  # of errors between workers
-_TASK = re.compile(r"/job:(chief|worker)/replica:\d+/task:(\d+)")
 
 
 class Workers:
@@ -40,13 +40,13 @@ class Workers:
     def __init__(self, strategy: Any) -> None:
         self.strategy = strategy
         self.addresses: list[str] = []
-        self.index = self._chiefs = 0
+        self.index = 0
         resolver = strategy.cluster_resolver
         if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) and resolver is not None:
             jobs = resolver.cluster_spec().as_dict()  # none at all outside a cluster
             chiefs = list(jobs.get("chief", []))
-            self.addresses, self._chiefs = [*chiefs, *jobs.get("worker", [])], len(chiefs)
-            self.index = (resolver.task_id or 0) + (self._chiefs if resolver.task_type == "worker" else 0)
+            self.addresses = [*chiefs, *jobs.get("worker", [])]
+            self.index = (resolver.task_id or 0) + (len(chiefs) if resolver.task_type == "worker" else 0)
         self._all = _collective(strategy, _everybodys)
         self._firsts = _collective(strategy, _the_first_one)
 
@@ -197,11 +197,10 @@ def lost_workers(workers: Workers | None) -> Iterator[None]:
     except _LOST as error:
         if workers is None or workers.count == 1 or not any(sign in str(error) for sign in _SIGNS):
             raise
-        found = _TASK.search(error.message.split("remote target")[-1]) if "remote target" in error.message else None
-        place = -1
-        if found is not None:
-            place = int(found[2]) + (workers._chiefs if found[1] == "worker" else 0)
-        who = workers.name(place) if 0 <= place < workers.count and place != workers.index else "another worker"
+        cluster_is_broken()
+        others = [i for i in range(workers.count) if i != workers.index]
+        gone = [i for i in others if not is_listening(workers.addresses[i])] or (others if len(others) == 1 else [])
+        who = ", ".join(map(workers.name, gone)) or "another worker"
         raise ClusterError(
             f"{workers.name(workers.index)} has lost {who}: it ended, or the network did. The cluster cannot go on"
             " without it: start all workers again, and a run that keeps checkpoints goes on from the last one."

@@ -127,3 +127,41 @@ def test_answers_are_shown_to_people():
     assert shown({"numbers": [0.5, 1.5]}) == {"numbers": "0.5000, 1.5000"}
     assert shown({"filled": "x" * 300}) == {"filled": "x" * 200 + "…"}
     assert shown({"lists": [["a", "b"], ["c"]]}) == {"lists": "a, b | c"}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--device", "GPU:0"], "--device is for the strategies one_device, mirrored and tpu, not for default"),
+        (["--strategy", "multi_worker", "--device", "CPU:0"], "--device is for the strategies one_device, mirrored"),
+        (["--strategy", "one_device", "--device", "CPU:0", "--device", "CPU:1"], "one_device takes one --device"),
+        (
+            ["--strategy", "mirrored", "--worker-timeout", "3"],
+            "--worker-timeout is for the strategies multi_worker",
+        ),
+        (["--strategy", "multi_worker", "--worker-timeout", "0"], "0.0 is not in the range x>0"),
+        (["--strategy", "cloud"], "'cloud' is not one of 'default', 'one_device', 'mirrored', 'multi_worker', 'tpu'"),
+    ],
+)
+def test_strategies_and_their_options(given, told):
+    from click.testing import CliRunner
+
+    from keras_bert_zoo.cli.places import chosen_strategy, is_chief, strategy_options
+
+    @click.command()
+    @strategy_options
+    def place(strategy, device, worker_timeout):
+        assert is_chief(chosen_strategy(strategy, device, worker_timeout))
+
+    assert CliRunner().invoke(place, []).exit_code == 0
+    result = CliRunner().invoke(place, given)
+    assert result.exit_code == 2
+    assert told in result.output
+
+
+def test_a_strategy_by_its_device():
+    from keras_bert_zoo.cli.places import chosen_strategy, is_chief
+
+    place = chosen_strategy("one_device", ("CPU:0",), None)
+    assert place.extended.worker_devices[0].endswith("CPU:0")
+    assert is_chief(place)

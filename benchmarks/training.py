@@ -66,7 +66,7 @@ def main(worker: str | None, **told: Any) -> None:
     lengths = np.minimum(text_lengths(told["file"]), told["length"])
     chosen = np.random.default_rng(0).choice(lengths, told["steps"] * told["batch_size"])
     setup = {**told, "config": config.to_dict(), "lengths": chosen.tolist(), "precision": PRECISIONS[told["precision"]]}
-    watch = Watch()
+    watch, begin = Watch(), time.monotonic()
     workers = {name: start(name, setup) for name in names}
     peaks: dict[str, float] = {}
     device = ""
@@ -77,6 +77,7 @@ def main(worker: str | None, **told: Any) -> None:
             click.echo(f"{name}, {workload}: {reply['failed']}", err=True)
             return None
         nonlocal device
+        click.echo(f"{time.monotonic() - begin:4.0f} s  {name}, {workload}: {reply['speed']:.4g} a second", err=True)
         peaks[name], device = reply["peak"], reply["device"]
         return reply["speed"]
 

@@ -27,3 +27,7 @@ class ExportError(ZooError):
 
 class DownloadError(ZooError):
     """A file could not be fetched, verified or unpacked."""
+
+
+class ClusterError(ZooError):
+    """The workers of a cluster cannot find one another, do not agree, or have lost one of them."""

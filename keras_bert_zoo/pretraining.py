@@ -7,11 +7,11 @@ again goes on from there; at the end the bundle takes its place.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,20 @@ import keras
 from keras_bert_zoo.bundle import Bundle, load, write
 from keras_bert_zoo.card import write_pretraining_card, write_steps_curve
 from keras_bert_zoo.config import BertConfig
+from keras_bert_zoo.data.pretraining.manifest import vocabulary_sha256
 from keras_bert_zoo.encoder import build_encoder, with_layout
 from keras_bert_zoo.errors import CheckpointError, ConfigError, DataError, VocabularyError
-from keras_bert_zoo.files import check_absent
 from keras_bert_zoo.heads.pretraining import Pretraining
 from keras_bert_zoo.stopping import told_to_stop
 from keras_bert_zoo.text.tokenizer import Tokenizer
 from keras_bert_zoo.training.layouts import laid_out
-from keras_bert_zoo.training.pretrain import make_optimizer, phase_data, run_phases, steps_a_call
+from keras_bert_zoo.training.pretrain import be_deterministic, make_optimizer, phase_data, run_phases, steps_a_call
 from keras_bert_zoo.training.progress import Display
 from keras_bert_zoo.training.recipes import Recipe
 from keras_bert_zoo.training.shards import Shards, find_shards
-from keras_bert_zoo.training.workplace import UNFINISHED, remove, workplace
+from keras_bert_zoo.training.strategy import strategy
+from keras_bert_zoo.training.workers import Workers, weights_digest
+from keras_bert_zoo.training.workplace import UNFINISHED, check_free, remove, workplace
 from keras_bert_zoo.weights.tensors import read_json
 
 # Name -> (blocks, hidden size); heads of 64, an inner layer four times as wide.  Source: Turc et al. 2019, table 1.
@@ -68,6 +70,8 @@ def pretrain(
     lower: bool | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
+    devices: str | Any = "default",
+    share_by: str = "record",
     command: str | None = None,
     tensorboard: str | Path | None = None,
     verbose: int | str = "auto",
@@ -79,22 +83,28 @@ def pretrain(
     texts are lower-cased, where the data do not.  `recipe` may be the path of a JSON file.  With `out` the run can be
     killed at any moment: the same call goes on where the newest checkpoint stands, and ends with the same weights as if
     nothing had happened.  Ctrl-C and SIGTERM save a checkpoint first, then raise `training.pretrain.Stopped`.
+    `devices` is a strategy or the name of one, see `strategy`; in a cluster every process makes this call, the chief
+    alone writes, and `share_by` says what each one reads: its rows of every batch ("record") or files of its own
+    ("file").
     `verbose` is 0, 1 (a bar), 2 (lines) or "auto"; `tensorboard` a folder for event files.
     Raises: ConfigError where `out` holds something else and `overwrite` is false; DataError, VocabularyError,
-    CheckpointError, and what `load` raises.
+    CheckpointError, ClusterError, and what `load` raises.
     """
     recipe = _recipe(recipe)
     folder = None if out is None else Path(out).expanduser()
-    if folder is not None and not (folder / UNFINISHED).is_dir():
-        check_absent(folder, overwrite=overwrite)
+    place = strategy(devices) if isinstance(devices, str) else devices
+    workers = Workers(place)
+    share = workers.share(share_by)
+    workers.first(None if folder is None else lambda: check_free(folder, overwrite))
     found = {data: find_shards(data) for data in {phase.data for phase in recipe.phases}}  # a file is counted once
     phases = [found[phase.data] for phase in recipe.phases]
     held_out = find_shards(recipe.validation) if recipe.validation else None
     keras.utils.set_random_seed(recipe.seed)
-    _be_deterministic(recipe.determinism)
-    bundle = _begin(model, recipe, vocabulary, lower, [*phases, *([held_out] if held_out else [])])
+    be_deterministic(recipe.determinism)
+    with place.scope():
+        bundle = _begin(model, recipe, vocabulary, lower, [*phases, *([held_out] if held_out else [])])
     data = [
-        phase_data(recipe, bundle.tokenizer, bundle.config, shards, phase.batch_size, seed=recipe.seed + number)
+        phase_data(recipe, bundle.tokenizer, bundle.config, shards, phase.batch_size, recipe.seed + number, share)
         for number, (shards, phase) in enumerate(zip(phases, recipe.phases, strict=True))
     ]
     validation = (
@@ -102,28 +112,40 @@ def pretrain(
         if held_out
         else None
     )
-    with workplace(folder, _settings(recipe, bundle, phases, held_out, model), overwrite) as work:
+    told = _settings(recipe, bundle, phases, held_out, model)
+    if share.by_file:
+        told["files shared by"] = share.workers
+    if workers.count > 1:
+        contents = {str(number): shards.sample() for number, shards in enumerate(phases)}
+        common = {"settings": told, "data": contents, "weights": weights_digest(bundle.model), "sharing": share_by}
+        workers.agree(common)
+    with ExitStack() as stack:
+        work = workers.first(lambda: stack.enter_context(workplace(folder, told, overwrite)))
         trained = laid_out(bundle.model, recipe.layout)
-        if recipe.pack_sequences > 1:
-            trained = with_layout(trained, trained.get_layer("grid").layout, sequences=recipe.pack_sequences)
         head = bundle.head
-        trained.compile(
-            make_optimizer(recipe),
-            head.loss(),  # type: ignore[union-attr]
-            metrics=head.metrics(),  # type: ignore[union-attr]
-            steps_per_execution=steps_a_call(recipe.log_every),
-        )
-        display = Display(verbose, tensorboard)
-        say = "Stopping after a checkpoint. Once more to end at once." if work else "Stopping after this step."
+        with place.scope():
+            if recipe.pack_sequences > 1:
+                trained = with_layout(trained, trained.get_layer("grid").layout, sequences=recipe.pack_sequences)
+            trained.compile(
+                make_optimizer(recipe),
+                head.loss(),  # type: ignore[union-attr]
+                metrics=head.metrics(),  # type: ignore[union-attr]
+                steps_per_execution=steps_a_call(recipe.log_every),
+                gradient_accumulation=recipe.gradient_accumulation,
+            )
+            trained.optimizer.build(trained.trainable_variables)  # here, where all workers are
+        display = Display(verbose if workers.is_chief else 0, tensorboard if workers.is_chief else None)
+        say = "Stopping after a checkpoint. Once more to end at once." if folder else "Stopping after this step."
         try:
             with told_to_stop(say) as stopping:
-                kept = run_phases(trained, recipe, data, validation, folder=work, display=display, stopping=stopping)
+                kept = run_phases(
+                    trained, recipe, data, validation, folder=work, workers=workers, display=display, stopping=stopping
+                )
         finally:
             display.end()
         run = PretrainingRun(bundle, kept["rows"], kept["seconds"], kept["damaged"])
-        if folder is not None:
-            told = {"source": str(model) if isinstance(model, (str, Path)) else "a config", "command": command}
-            _finish(run, recipe, phases, told, folder)
+        record = {"source": str(model) if isinstance(model, (str, Path)) else "a config", "command": command}
+        workers.first(None if folder is None else lambda: _finish(run, recipe, phases, record, folder))
     return run
 
 
@@ -131,13 +153,6 @@ def _recipe(recipe: Recipe | Mapping[str, Any] | str | Path) -> Recipe:
     if isinstance(recipe, Recipe):
         return recipe
     return Recipe.from_dict(recipe) if isinstance(recipe, Mapping) else Recipe.from_file(recipe)
-
-
-def _be_deterministic(wanted: str) -> None:
-    import tensorflow as tf
-
-    if wanted == "on" or (wanted == "auto" and not tf.config.list_physical_devices("GPU")):
-        tf.config.experimental.enable_op_determinism()
 
 
 # ---- the model
@@ -238,17 +253,12 @@ def _check_fits(shards: Shards, tokenizer: Tokenizer, positions: int) -> None:
             f"{where}: rows have {shards.length} tokens, the model has {positions} positions. Write shorter ones, or"
             " choose a model with more."
         )
-    wanted = shards.manifest.get("vocabulary_sha256")
-    if wanted is not None and wanted != vocabulary_digest(tokenizer.vocabulary):
+    wanted, digest = shards.manifest.get("vocabulary_sha256"), vocabulary_sha256(tokenizer.vocabulary)
+    if wanted is not None and wanted != digest:
         raise DataError(
             f"{where}: the data were written with another vocabulary than the model's: the digest of theirs is"
-            f" {wanted[:12]}…, of the model's {vocabulary_digest(tokenizer.vocabulary)[:12]}…."
+            f" {wanted[:12]}…, of the model's {digest[:12]}…."
         )
-
-
-def vocabulary_digest(tokens: Sequence[str]) -> str:
-    """Return the SHA-256 of a vocabulary as a file with one token a line."""
-    return hashlib.sha256("".join(f"{token}\n" for token in tokens).encode()).hexdigest()
 
 
 # ---- the folder
@@ -267,7 +277,7 @@ def _settings(
     told["validation"] = held_out.told() if held_out else None
     told["model"] = str(model) if _config(model) is None and not isinstance(model, Bundle) else "new or in memory"
     told["config"] = bundle.config.to_dict()
-    told["vocabulary"] = vocabulary_digest(bundle.tokenizer.vocabulary)
+    told["vocabulary"] = vocabulary_sha256(bundle.tokenizer.vocabulary)
     return json.loads(json.dumps(told))
 
 

@@ -18,6 +18,8 @@ from keras_bert_zoo.errors import ConfigError
 from keras_bert_zoo.files import check_absent, new_folder
 from keras_bert_zoo.recipe import Run, finetune
 from keras_bert_zoo.training.fit import Settings, watched
+from keras_bert_zoo.training.strategy import strategy
+from keras_bert_zoo.training.workers import Workers
 
 if TYPE_CHECKING:
     from keras_bert_zoo.heads.head import Head
@@ -47,6 +49,7 @@ def finetune_seeds(
     test: Table | None = None,
     out: str | Path | None = None,
     settings: Settings | None = None,
+    devices: str | Any = "default",
     overwrite: bool = False,
     **options: Any,
 ) -> Repeats:
@@ -63,9 +66,12 @@ def finetune_seeds(
         raise ConfigError(f"seeds are {list(seeds)}, they must be two or more different ones.")
     if isinstance(source, Bundle):
         raise ConfigError("Several runs begin from the same weights: give their name or folder, not a bundle.")
-    if out is None:
+    place = strategy(devices) if isinstance(devices, str) else devices  # one for all runs
+    workers = Workers(place)
+    options = {**options, "devices": place}
+    workers.first(None if out is None else lambda: check_absent(out, overwrite=overwrite))
+    if out is None or not workers.is_chief:
         return _repeat(source, head, train, validation, seeds, test, settings, None, options)
-    check_absent(out, overwrite=overwrite)
     with new_folder(out, overwrite=overwrite) as partial:
         work = partial / "seeds"
         repeats = _repeat(source, head, train, validation, seeds, test, settings, work / Path(out).name, options)

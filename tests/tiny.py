@@ -34,10 +34,10 @@ def tokenizer() -> kbz.Tokenizer:
     return kbz.Tokenizer(VOCABULARY)
 
 
-def bundle(head=None, *, seed=3, config=CONFIG) -> kbz.Bundle:
+def bundle(head=None, *, seed=3, config=CONFIG, dtype=None) -> kbz.Bundle:
     """Return a bundle with random weights, biases and norms included."""
     keras.utils.set_random_seed(seed)
-    made = kbz.Bundle(kbz.build_encoder(config), tokenizer(), max_length=config.max_position_embeddings)
+    made = kbz.Bundle(kbz.build_encoder(config, dtype=dtype), tokenizer(), max_length=config.max_position_embeddings)
     made = made if head is None else made.attach(head)
     for variable in (made.model or made.encoder).trainable_variables:
         if variable.name in ("bias", "beta", "gamma"):

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from keras_bert_zoo.data.corpus_files import INVALID
 from keras_bert_zoo.data.glue import GLUE
 from keras_bert_zoo.errors import DataError
 
@@ -49,6 +50,14 @@ class _Setting(click.ParamType):
 set_option = click.option(
     "--set", "settings", type=_Setting(), multiple=True, help="An argument of the head, such as doc_stride=64."
 )
+
+
+def choice_option(name: str, choices: Sequence[str], text: str) -> Callable[..., Any]:
+    """Return an option that takes one of some words; the first is what it is unless given."""
+    return click.option(name, type=click.Choice(choices), default=choices[0], show_default=True, help=text)
+
+
+invalid_option = choice_option("--invalid", INVALID, "What becomes of bytes that are not UTF-8.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 batch_size_option = click.option(
     "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Rows a batch."

@@ -11,9 +11,19 @@ from typing import Any
 
 import click
 
-from keras_bert_zoo.cli.options import fit_verbosity, given, json_option, print_figures, print_json, working
+from keras_bert_zoo.cli.options import (
+    choice_option,
+    fit_verbosity,
+    given,
+    json_option,
+    print_figures,
+    print_json,
+    working,
+)
+from keras_bert_zoo.cli.places import chosen_strategy, is_chief, strategy_options
 from keras_bert_zoo.training import recipes
 from keras_bert_zoo.training.recipes import Phase, Recipe
+from keras_bert_zoo.training.shares import SHARINGS
 
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(Recipe)}
 _NOT_TOLD = ("step", "phase", "steps", "learning_rate")
@@ -59,6 +69,7 @@ _COUNT = click.IntRange(1)
 @_number("weight_decay", float, "Decay of all weights but biases and norms.")
 @_number("clip_norm", float, "Limit of the gradients' norm.")
 @_choice("precision", recipes.PRECISIONS, "What is computed in; weights are float32.")
+@_number("gradient_accumulation", _COUNT, "Parts of a batch that follow one another, for less memory.")
 @_choice("masks", recipes.MASKS, "New masks each epoch, or those in the records; auto: theirs if any.")
 @_number("mask_share", float, "Share of the tokens that is asked about.")
 @_number("max_predictions", _COUNT, "Most tokens of a row that are; unless given, as the data say.")
@@ -73,6 +84,8 @@ _COUNT = click.IntRange(1)
 @_number("validate_every", _COUNT, "Updates between measuring held-out rows.")
 @_number("checkpoint_every", _COUNT, "Updates between checkpoints.")
 @_number("keep_checkpoints", _COUNT, "Checkpoints that are kept.")
+@strategy_options
+@choice_option("--share-by", SHARINGS, "What a worker reads: its rows of every batch, or files of its own.")
 @click.option("--tensorboard", type=click.Path(), help="Folder for TensorBoard's files.")
 @json_option
 @click.pass_context
@@ -90,6 +103,10 @@ def command(
     batch_size: int,
     whole_words: bool,
     skip_corrupt: bool,
+    strategy: str,
+    device: tuple[str, ...],
+    worker_timeout: float | None,
+    share_by: str,
     tensorboard: str | None,
     as_json: bool,
     **settings: Any,
@@ -121,6 +138,7 @@ def command(
         over = {own.get(name, name) for name in ctx.params if given(ctx, name)}
         read = Recipe.from_file(recipe)
         made = dataclasses.replace(read, **{name: value for name, value in settings.items() if name in over})
+    place = chosen_strategy(strategy, device, worker_timeout)
     with working("starting TensorFlow"):
         from keras_bert_zoo.pretraining import pretrain
         from keras_bert_zoo.training.pretrain import Stopped
@@ -133,13 +151,18 @@ def command(
                 lower=lower,
                 out=out,
                 overwrite=overwrite,
+                devices=place,
+                share_by=share_by,
                 command=shlex.join(["kbz", *sys.argv[1:]]),
                 tensorboard=tensorboard,
                 verbose=fit_verbosity(as_json),
             )
         except Stopped as stopped:
-            click.echo(f"Stopped after step {stopped.step:,}. The same command goes on from there.", err=True)
+            if is_chief(place):
+                click.echo(f"Stopped after step {stopped.step:,}. The same command goes on from there.", err=True)
             _end(128 + stopped.signal)
+    if not is_chief(place):
+        return
     last = {name: value for name, value in run.rows[-1].items() if name not in _NOT_TOLD}
     if as_json:
         whole = {"folder": out, "steps": made.steps, "seconds": run.seconds, "figures": last, "damaged": run.damaged}

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keras_bert_zoo.cli.options import check_there, downloading, given, json_option, print_json, print_table
+from keras_bert_zoo.cli.options import (
+    check_there,
+    choice_option,
+    downloading,
+    given,
+    invalid_option,
+    json_option,
+    print_json,
+    print_table,
+)
+from keras_bert_zoo.data.corpus import UNITS, Corpus, read_corpus
+from keras_bert_zoo.data.pretraining.settings import MASKS, NAMES, PAIRS, Settings
 from keras_bert_zoo.files import check_absent
 
 if TYPE_CHECKING:
@@ -31,20 +42,8 @@ _UNKNOWN = 0.02  # a larger share of [UNK] than in text that a vocabulary is mad
     "--uncased/--cased", "lower", default=True, help="Whether texts are lower-cased (they are); a folder tells itself."
 )
 @click.option("--out", required=True, type=click.Path(), help="New folder for the shards and pretraining.json.")
-@click.option(
-    "--masks",
-    type=click.Choice(["dynamic", "static"]),
-    default="dynamic",
-    show_default=True,
-    help="Drawn anew each epoch of training, or once and stored, as the original does.",
-)
-@click.option(
-    "--pairs",
-    type=click.Choice(["next_sentence", "none"]),
-    default="next_sentence",
-    show_default=True,
-    help="Two segments of which half are random, or one.",
-)
+@choice_option("--masks", MASKS, "Drawn anew each epoch of training, or once and stored, as the original does.")
+@choice_option("--pairs", PAIRS, "Two segments of which half are random, or one.")
 @click.option("--max-length", default=128, show_default=True, help="Tokens a row, special ones included.")
 @click.option("--max-predictions", type=int, help="Masks a row at most; the share of the length unless given.")
 @click.option("--mask-share", default=0.15, show_default=True, help="Tokens that are masked.")
@@ -53,35 +52,19 @@ _UNKNOWN = 0.02  # a larger share of [UNK] than in text that a vocabulary is mad
 @click.option("--short-share", default=0.1, show_default=True, help="Documents cut into shorter rows.")
 @click.option("--dupe-factor", type=int, help="Times the corpus is used; 1, or 10 with static masks, unless given.")
 @click.option("--seed", default=12345, show_default=True, help="The same seed gives the same bytes.")
-@click.option(
-    "--names",
-    type=click.Choice(["google", "model_garden"]),
-    default="google",
-    show_default=True,
-    help="input_ids and segment_ids, or input_word_ids and input_type_ids.",
-)
+@choice_option("--names", NAMES, "input_ids and segment_ids, or input_word_ids and input_type_ids.")
 @click.option("--name", default="pretraining", show_default=True, help="How the files' names begin.")
 @click.option("--shards", default=8, show_default=True, help="Files to write.")
 @click.option("--compress", is_flag=True, help="Write .gz, about a third of the size.")
 @click.option("--workers", type=int, help="Processes; as many as there are cores unless given.")
 @click.option("--scratch", type=click.Path(), help="Folder on another disk for what is spooled meanwhile.")
 @click.option("--beam", metavar="OPTIONS", help="Run as a Beam pipeline, such as '--runner=FlinkRunner'; see docs.")
-@click.option(
-    "--unit",
-    type=click.Choice(["lines", "documents"]),
-    default="lines",
-    show_default=True,
-    help="A sentence a line with blank lines between documents, or running text to cut into sentences.",
+@choice_option(
+    "--unit", UNITS, "A sentence a line with blank lines between documents, or running text to cut into sentences."
 )
 @click.option("--language", default="en", show_default=True, help="Of running text.")
 @click.option("--text", default="text", show_default=True, help="Field of the text in .jsonl files.")
-@click.option(
-    "--invalid",
-    type=click.Choice(["replace", "refuse"]),
-    default="replace",
-    show_default=True,
-    help="What becomes of bytes that are not UTF-8.",
-)
+@invalid_option
 @click.option("--overwrite", is_flag=True, help="Replace the folder where it is there already.")
 @json_option
 @click.pass_context
@@ -109,9 +92,6 @@ def command(
       kbz pretraining-data corpus/ --vocabulary vocab.txt --out phase2 --max-length 512 --seed 2
       kbz pretraining-data wiki.txt --vocabulary vocab.txt --masks static --compress --out as-google-does
     """
-    from keras_bert_zoo.data.corpus import Corpus, read_corpus
-    from keras_bert_zoo.data.pretraining.settings import Settings
-
     # All that can be wrong is found out before TensorFlow is imported; a pipeline's files may be out of sight here.
     check_there(vocabulary)
     source: Corpus | tuple[str, ...] = corpus

@@ -26,11 +26,11 @@ from keras_bert_zoo.cli.options import (
     told_warnings,
     working,
 )
+from keras_bert_zoo.cli.places import chosen_strategy, is_chief, strategy_options
 from keras_bert_zoo.cli.tuning import print_repeats, tuning_options, usual_length
 from keras_bert_zoo.data.glue import GLUE, Task
 from keras_bert_zoo.files import check_absent
 from keras_bert_zoo.heads import HEADS, summaries
-from keras_bert_zoo.training.strategy import STRATEGIES
 
 
 class _Train(click.Command):
@@ -77,13 +77,7 @@ class _Train(click.Command):
     show_default=True,
     help="Packed skips padding; same numbers. Auto: packed on one device.",
 )
-@click.option(
-    "--strategy",
-    type=click.Choice(STRATEGIES),
-    default="default",
-    show_default=True,
-    help="One device, or all GPUs of this host.",
-)
+@strategy_options
 @tuning_options
 @click.option(
     "--seeds", type=click.IntRange(1), default=1, show_default=True, help="Train so often, with seeds in a row."
@@ -117,6 +111,8 @@ def command(
     seed: int,
     layout: str,
     strategy: str,
+    device: tuple[str, ...],
+    worker_timeout: float | None,
     seeds: int,
     as_json: bool,
     **tuning: Any,
@@ -135,6 +131,7 @@ def command(
       kbz train hf://google-bert/bert-base-uncased --head masked_lm --train notes.txt --out runs/notes
       kbz train minilm_l6_h384_uncased --train squad.json --head question_answering --out runs/answers
       kbz train minilm_l6_h384_uncased --train train.tsv --validation dev.tsv --seeds 5 --out runs/five
+      srun kbz train minilm_l6_h384_uncased --strategy multi_worker --train train.tsv --out runs/mood
       kbz train minilm_l6_h384_uncased --glue mrpc --train MRPC/train.tsv --validation MRPC/dev.tsv --out runs/mrpc
     """
     from keras_bert_zoo.data import DATASETS, read_splits
@@ -166,6 +163,7 @@ def command(
             glue=glue,
         )
     fetched(source)
+    place = chosen_strategy(strategy, device, worker_timeout)
     with working("starting TensorFlow"):
         from keras_bert_zoo.recipe import finetune
         from keras_bert_zoo.training.fit import Settings
@@ -200,10 +198,12 @@ def command(
                 layout=layout,
                 **tuning,
             ),
-            devices=strategy,
+            devices=place,
             command=shlex.join(["kbz", *sys.argv[1:]]),
             verbose=fit_verbosity(as_json),
         )
+    if not is_chief(place):
+        return
     run = done.run if seeds > 1 else done
     figures = {**run.history.epochs[run.history.best], **{f"test_{k}": v for k, v in (run.test or {}).items()}}
     if task is not None:

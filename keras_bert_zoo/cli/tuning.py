@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from keras_bert_zoo.cli.options import print_json, print_table
+from keras_bert_zoo.training.recipes import PRECISIONS
 
 
 class _Lengths(click.ParamType):
@@ -74,6 +75,17 @@ def tuning_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 show_default=True,
                 metavar="INTEGER",
                 help="Keep the embeddings and so many first layers as they are.",
+            ),
+            click.option(
+                "--precision", type=click.Choice(PRECISIONS), help="What is computed in; float32 unless given."
+            ),
+            click.option(
+                "--gradient-accumulation",
+                type=click.IntRange(1),
+                default=1,
+                show_default=True,
+                metavar="INTEGER",
+                help="Parts of a batch that follow one another, for less memory; one update.",
             ),
             click.option("--rematerialize", is_flag=True, help="Less memory for a third more compute."),
             click.option("--jit-compile", is_flag=True, help="Compile the step with XLA, once for each length."),

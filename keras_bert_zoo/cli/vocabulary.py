@@ -6,8 +6,7 @@ from typing import Any
 
 import click
 
-from keras_bert_zoo.cli.options import downloading, json_option, print_json, print_table
-from keras_bert_zoo.data.corpus import INVALID
+from keras_bert_zoo.cli.options import downloading, invalid_option, json_option, print_json, print_table
 from keras_bert_zoo.data.vocabulary import learn_vocabulary
 
 
@@ -30,13 +29,7 @@ from keras_bert_zoo.data.vocabulary import learn_vocabulary
     help="Most characters; Chinese and Japanese want 6000 or more.",
 )
 @click.option("--text", default="text", show_default=True, help="Column of the text in jsonl files.")
-@click.option(
-    "--invalid",
-    type=click.Choice(INVALID),
-    default="replace",
-    show_default=True,
-    help="What becomes of bytes that are not UTF-8.",
-)
+@invalid_option
 @click.option("--overwrite", is_flag=True, help="Replace the file where it is there already.")
 @json_option
 def command(corpus: tuple[str, ...], size: int, out: str, as_json: bool, **options: Any) -> None:

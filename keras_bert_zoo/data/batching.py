@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
+from keras_bert_zoo.data.ahead import made_ahead
 from keras_bert_zoo.data.tables import Table
 from keras_bert_zoo.data.widths import check_widths, next_width, with_shapes
 from keras_bert_zoo.errors import ConfigError, DataError
@@ -108,11 +109,11 @@ def batches(
 
     draws = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).take(1)
     dataset = draws.flat_map(one_pass).apply(tf.data.experimental.assert_cardinality(count))
-    dataset = dataset.map(gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    dataset = made_ahead(dataset, gather)
     if len(widths) == 1:  # all batches have the first one's shapes, the last one's rows apart
         first = gather(tf.range(min(batch_size, rows)), tf.constant(seed, tf.int64))
         dataset = with_shapes(dataset, first, batch_size if drop_remainder else None)
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    return dataset
 
 
 def table_columns(table: Table, head: Head, names: tuple[str, ...] | None = None) -> dict[str, list[Any]]:

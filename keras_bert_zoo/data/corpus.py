@@ -39,6 +39,14 @@ class Corpus:
         """How many bytes the files have on disk."""
         return sum(path.stat().st_size for path in self.files)
 
+    @property
+    def reading(self) -> dict[str, str]:
+        """How text is taken from the files: `read_corpus`'s options, for accounts and for other processes."""
+        return {"text": self.text, "unit": self.unit, "invalid": self.invalid, "language": self.language}
+
+    def __str__(self) -> str:
+        return _named(self.files)
+
     def documents(self, meter: Meter | None = None) -> Iterator[list[str]]:
         """Read the files once more and yield each document's sentences; no document is empty and no sentence blank.
 
@@ -54,7 +62,7 @@ class Corpus:
                 yield sentences
         reading.tell(lambda: 0, at_end=True)
         if not counts.documents and not self.is_part:
-            raise DataError(f"{_named(self.files)}: there is no text in {'it' if len(self.files) == 1 else 'them'}.")
+            raise DataError(f"{self}: there is no text in {'it' if len(self.files) == 1 else 'them'}.")
 
     def parts(self, count: int) -> list[Corpus]:
         """Divide the files, in their order, among at most `count` corpora of about equal size; a file stays whole."""
@@ -66,8 +74,9 @@ class Corpus:
             size = path.stat().st_size
             groups[min((2 * before + size) * count // (2 * total), count - 1)].append(path)  # where its middle lies
             before += size
-        given = (self.text, self.unit, self.invalid, self.language)
-        return [Corpus(tuple(group), *given, is_part=True) for group in groups if group]
+        return [
+            dataclasses.replace(self, files=tuple(group), counts=Counts(), is_part=True) for group in groups if group
+        ]
 
     def _documents_of(self, path: Path, reading: Reading) -> Iterator[list[str]]:
         if is_rows(path):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import hashlib
+import json
 import os
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -66,6 +68,11 @@ class Table:
         """
         lines = list(range(1, len(texts) + 1))
         return cls(_listed(texts), _listed(pairs), _listed(labels), IN_MEMORY, lines)
+
+    def digest(self) -> str:
+        """Return a short digest of all texts and labels in their order."""
+        columns = json.dumps([self.texts, self.pairs, self.labels], default=repr)
+        return hashlib.sha256(columns.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     def __len__(self) -> int:
         return len(self.texts)

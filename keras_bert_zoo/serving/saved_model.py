@@ -59,7 +59,7 @@ def export_saved_model(
     check_operations(module.signatures())
     with new_folder(target) as partial:
         vocabulary = partial / "vocab.txt"
-        vocabulary.write_text("".join(f"{token}\n" for token in tokenizer.vocabulary), encoding="utf-8")
+        tokenizer.save_vocabulary(vocabulary)
         module.vocabulary = tf.saved_model.Asset(str(vocabulary))  # a copy for people; the graph holds its own
         tf.saved_model.save(module, str(partial), signatures=module.signatures())
         vocabulary.unlink()

@@ -17,8 +17,10 @@ from keras_bert_zoo.rematerialization import rematerialize
 from keras_bert_zoo.training.answers import Answers
 from keras_bert_zoo.training.depth import check_layer_decay, frozen
 from keras_bert_zoo.training.evaluation import check_labelled, evaluate, scored_answers
-from keras_bert_zoo.training.layouts import CHOICES, laid_out
+from keras_bert_zoo.training.layouts import CHOICES, laid_out, place_of
 from keras_bert_zoo.training.optimizer import adamw
+from keras_bert_zoo.training.recipes import PRECISIONS
+from keras_bert_zoo.training.workers import Workers, workers_of
 
 if TYPE_CHECKING:
     from keras_bert_zoo.heads.head import Head
@@ -41,6 +43,10 @@ class Settings:
     once for each shape: `pad_to` are the lengths that batches are padded to, unless given 32, 64, 128 and so on up to
     `length`.  `drop_remainder` leaves out each epoch's last batch where it is not full.  `steps_per_execution` are the
     steps in one call of TensorFlow's graph, chosen unless given.
+
+    `gradient_accumulation` cuts every batch into so many parts, of which one at a time is in memory.  `precision` is
+    what `finetune` loads weights for: "float32", "mixed_bfloat16" or "mixed_float16", which computes in half precision
+    and scales losses; weights stay float32.  Unless given it is float32, or what a bundle has already.
     Raises: ConfigError on numbers that make no run.
     """
 
@@ -62,9 +68,11 @@ class Settings:
     pad_to: int | Sequence[int] | None = None
     drop_remainder: bool = False
     steps_per_execution: int | None = None
+    gradient_accumulation: int = 1
+    precision: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "length"):
+        for name in ("epochs", "batch_size", "length", "gradient_accumulation"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}, it must be at least 1.")
         if not 0 <= self.warmup < 1:
@@ -81,6 +89,8 @@ class Settings:
         if self.steps_per_execution is not None and self.steps_per_execution < 1:
             raise ConfigError(f"steps_per_execution is {self.steps_per_execution}, it must be at least 1.")
         check_widths(self.pad_to, 0)
+        if self.precision not in (None, *PRECISIONS):
+            raise ConfigError(f"precision is {self.precision!r}, it must be one of {', '.join(PRECISIONS)}.")
 
     @property
     def widths(self) -> tuple[int, ...] | None:
@@ -147,18 +157,19 @@ def fit(
     )
     steps = settings.epochs * int(rows.cardinality())
     warmup = int(settings.warmup * steps)
-    optimizer = adamw(
-        settings.learning_rate,
-        steps=steps,
-        warmup=warmup,
-        weight_decay=settings.weight_decay,
-        layer_decay=settings.layer_decay,
-    )
-    trained = laid_out(model, settings.trained_layout)
-    if settings.rematerialize:
-        trained = rematerialize(trained)
+    with place_of(model):  # where the model's variables live, its optimizer's must be made
+        optimizer = adamw(
+            settings.learning_rate,
+            steps=steps,
+            warmup=warmup,
+            weight_decay=settings.weight_decay,
+            layer_decay=settings.layer_decay,
+        )
+        trained = laid_out(model, settings.trained_layout)
+        if settings.rematerialize:
+            trained = rematerialize(trained)
     best = _BestEpoch(head, tokenizer, validation, settings)
-    with frozen(model, settings.freeze_layers):
+    with frozen(model, settings.freeze_layers), place_of(model):
         for each in (model, trained) if trained is not model else (model,):
             each.compile(
                 optimizer,
@@ -166,7 +177,9 @@ def fit(
                 metrics=head.metrics(),
                 jit_compile=settings.jit_compile and each is trained,
                 steps_per_execution=settings.steps_per_execution or _steps_a_call(each),
+                gradient_accumulation=settings.gradient_accumulation,
             )
+    with frozen(model, settings.freeze_layers):
         trained.fit(
             rows,
             epochs=settings.epochs,
@@ -204,6 +217,7 @@ class _BestEpoch(keras.callbacks.Callback):
         self.best = 0
         self.monitor = ""
         self.weights: list[np.ndarray] = []
+        self.workers: Workers | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = {} if logs is None else logs
@@ -220,6 +234,9 @@ class _BestEpoch(keras.callbacks.Callback):
                 answers=self.answers,
                 pad_to=self.settings.widths,
             )
+            # The chief's, for all workers must take the same epoch for the best.
+            self.workers = self.workers or workers_of(self.model)
+            figures = self.workers.chiefs(figures)
             self.monitor = self.settings.monitor or self.head.best_by(figures)
             logs.update({f"val_{name}": value for name, value in figures.items()})  # shown by the progress bar
         self.epochs.append({name: float(value) for name, value in logs.items()})

@@ -28,15 +28,14 @@ class Lamb(AdamW):
         learning_rate = learning_rate * self._scale(variable)
         first, second = self._momentums[place], self._velocities[place]
         dtype = variable.dtype
-        beta_1, beta_2, epsilon, rate = (
-            ops.cast(value, dtype) for value in (self.beta_1, self.beta_2, self.epsilon, learning_rate)
-        )
+        rates = self._rates(learning_rate)
+        rate, beta_1, beta_2, epsilon = (ops.cast(value, dtype) for value in (*rates, self.epsilon))
         gradient = ops.cast(gradient, dtype)
         count = ops.cast(self.iterations + 1, dtype)
         self.assign(first, first * beta_1 + gradient * (1 - beta_1))
         self.assign(second, second * beta_2 + ops.square(gradient) * (1 - beta_2))
-        mean = first / (1 - ops.power(beta_1, count))
-        spread = second / (1 - ops.power(beta_2, count))
+        mean = first / (1 - ops.power(ops.cast(self.beta_1, dtype), count))
+        spread = second / (1 - ops.power(ops.cast(self.beta_2, dtype), count))
         update = mean / (ops.sqrt(spread) + epsilon)
         if self._use_weight_decay(variable):  # the same weights decay and are scaled
             if self.weight_decay is not None:

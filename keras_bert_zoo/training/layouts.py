@@ -6,6 +6,9 @@ batch, so XLA and JAX cannot have it.  "auto" takes it for one device under Tens
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
 import keras
 
 from keras_bert_zoo.encoder import with_layout
@@ -28,8 +31,13 @@ def laid_out(model: keras.Model, wanted: str) -> keras.Model:
     """
     if keras.backend.backend() != "tensorflow":
         return _laid_out(model, choose_layout(wanted))
-    with model.distribute_strategy.scope():  # where the model's variables live
+    with place_of(model):
         return _laid_out(model, choose_layout(wanted, model.distribute_strategy.num_replicas_in_sync))
+
+
+def place_of(model: keras.Model) -> AbstractContextManager[Any]:
+    """Return the scope of the strategy that a model's variables live in, where more of them are to be made."""
+    return model.distribute_strategy.scope() if keras.backend.backend() == "tensorflow" else nullcontext()
 
 
 def _laid_out(model: keras.Model, layout: str) -> keras.Model:

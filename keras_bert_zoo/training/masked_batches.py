@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
+from keras_bert_zoo.data.ahead import made_ahead
 from keras_bert_zoo.text.masking import draw_masks
 from keras_bert_zoo.text.sequences import pack_sequences
+from keras_bert_zoo.training.dealing import with_steps
 from keras_bert_zoo.training.records import Rows, Stream
 
 if TYPE_CHECKING:
@@ -56,18 +58,27 @@ def preparation(
     return prepare
 
 
-def batches(stream: Stream, prepare: Prepare, start: int, stop: int) -> tf.data.Dataset:
-    """Return the batches of steps `start` to `stop`, ready for `fit`."""
-    return _dataset(stream, prepare, lambda: stream.batches(start, stop)).apply(
-        tf.data.experimental.assert_cardinality(stop - start)
+def batches(
+    stream: Stream, prepare: Prepare, start: int, stop: int, strategy: tf.distribute.Strategy | None = None
+) -> tf.data.Dataset | tf.distribute.DistributedDataset:
+    """Return the batches of steps `start` to `stop`, ready for `fit`; of a stream that is a share, the strategy's."""
+    pieces = (stop - start) * (1 if stream.share.whole else stream.share.replicas)
+    dataset = _dataset(stream, prepare, lambda: stream.batches(start, stop)).apply(
+        tf.data.experimental.assert_cardinality(pieces)
     )
+    if stream.share.whole or strategy is None:
+        return dataset
+    return with_steps(strategy.distribute_datasets_from_function(lambda _: dataset), stop - start)
 
 
 def held_out(stream: Stream, prepare: Prepare) -> tf.data.Dataset:
     """Return every row once, with the same masks each time, ready for `evaluate`."""
-    return _dataset(stream, prepare, stream.in_order)
+    dataset = _dataset(stream, prepare, stream.in_order)
+    if stream.corrupt == "skip":  # nobody knows how many there are
+        return dataset
+    return dataset.apply(tf.data.experimental.assert_cardinality(-(-stream.shards.instances // stream.batch_size)))
 
 
 def _dataset(stream: Stream, prepare: Prepare, read: Callable[[], Iterator[Rows]]) -> tf.data.Dataset:
     dataset = tf.data.Dataset.from_generator(read, output_signature=stream.signature())
-    return dataset.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+    return made_ahead(dataset, prepare)

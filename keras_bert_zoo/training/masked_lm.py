@@ -15,14 +15,21 @@ _LEAST = 1e-5  # run_pretraining.py get_masked_lm_output: a batch without a sing
 
 @keras.saving.register_keras_serializable("keras_bert_zoo")
 class MaskedLMLoss(keras.losses.Loss):
-    """Cross entropy of targets [B,M,2] and logits [B,M,V], averaged by weight: one number a batch.
+    """Cross entropy of targets [B,M,2] and logits [B,M,V], averaged by weight: values [B,M] whose mean is the loss.
 
     Source: google-research/bert run_pretraining.py get_masked_lm_output.
     """
 
+    least = _LEAST
+
     def call(self, y_true: Any, y_pred: Any) -> Any:
         losses, weights = _losses(y_true, y_pred)
-        return ops.sum(weights * losses) / (ops.sum(weights) + _LEAST)
+        places = ops.cast(ops.size(weights), "float32")
+        return losses * weights * (places / (ops.sum(weights) + _LEAST))
+
+    def counted(self, y_true: Any) -> Any:
+        """Return what the batch's loss is a mean over: how much its places count in sum."""
+        return ops.sum(_parted(y_true)[1])
 
 
 @keras.saving.register_keras_serializable("keras_bert_zoo")

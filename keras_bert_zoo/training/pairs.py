@@ -16,9 +16,11 @@ _SAME = 1e-6  # cosines this close are equal: the same text gives nearly the sam
 class InBatchNegatives(keras.losses.Loss):
     """Each first text is to be nearest to its own second text among those of its batch: targets unused, [B,2,D] -> [B].
 
-    Cross entropy over cosine similarities times `scale`.
+    Cross entropy over cosine similarities times `scale`.  Under a strategy the batch is that of all replicas.
     Source: Henderson et al. 2017, section 4.4; sentence-transformers, MultipleNegativesRankingLoss.
     """
+
+    whole_batch = True  # no sum of what parts of a batch give
 
     def __init__(self, scale: float = 20.0, name: str = "in_batch_negatives", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
@@ -26,7 +28,7 @@ class InBatchNegatives(keras.losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         first, second = _unit(y_pred)
-        scores = self.scale * ops.matmul(first, ops.transpose(second))  # [B,B]
+        scores = self.scale * ops.matmul(first, ops.transpose(_of_all_replicas(second)))  # [B,B]
         return ops.logsumexp(scores, axis=-1) - self.scale * ops.sum(first * second, axis=-1)  # [B]
 
     def get_config(self) -> dict[str, Any]:
@@ -53,7 +55,8 @@ def own_is_nearest(y_true: Any, y_pred: Any) -> Any:
     """Tell whether each first text is nearest to its own second text within the batch: [B,2,D] -> [B]."""
     first, second = _unit(y_pred)
     own = ops.sum(first * second, axis=-1)  # [B]
-    return ops.cast(ops.max(ops.matmul(first, ops.transpose(second)), axis=-1) <= own + _SAME, "float32")
+    scores = ops.matmul(first, ops.transpose(_of_all_replicas(second)))  # [B,B]
+    return ops.cast(ops.max(scores, axis=-1) <= own + _SAME, "float32")
 
 
 def cosines(vectors: np.ndarray) -> np.ndarray:
@@ -76,6 +79,17 @@ def ranking(vectors: np.ndarray) -> dict[str, float]:
     ]
     place = np.concatenate(places)
     return {"accuracy": float((place == 1).mean()), "mrr": float((1 / place).mean())}
+
+
+def _of_all_replicas(vectors: Any) -> Any:
+    """Return the vectors of the whole batch, where its rows are dealt to several replicas."""
+    if keras.backend.backend() != "tensorflow":
+        return vectors
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    several = context is not None and context.num_replicas_in_sync > 1
+    return context.all_gather(vectors, axis=0) if several else vectors
 
 
 def _unit(vectors: Any) -> tuple[Any, Any]:

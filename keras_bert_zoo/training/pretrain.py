@@ -23,6 +23,8 @@ from keras_bert_zoo.training.records import Limits, Stream
 from keras_bert_zoo.training.resume import checkpoints, restore_checkpoint, save_checkpoint
 from keras_bert_zoo.training.schedule import InTurn, WarmupPolynomialDecay
 from keras_bert_zoo.training.shards import Shards
+from keras_bert_zoo.training.shares import Share
+from keras_bert_zoo.training.workers import Workers, share_state
 
 if TYPE_CHECKING:
     from keras_bert_zoo.text.tokenizer import Tokenizer
@@ -40,9 +42,18 @@ class PhaseData:
 
 
 def phase_data(
-    recipe: Recipe, tokenizer: Tokenizer, config: BertConfig, shards: Shards, batch_size: int, seed: int
+    recipe: Recipe,
+    tokenizer: Tokenizer,
+    config: BertConfig,
+    shards: Shards,
+    batch_size: int,
+    seed: int,
+    share: Share | None = None,
 ) -> PhaseData:
-    """Return a phase's rows and how they become batches.  Raises: ConfigError on masks that the records do not hold."""
+    """Return a phase's rows, or this process's share of them, and how they become batches.
+
+    Raises: ConfigError on masks that the records do not hold, and rows that cannot be shared so.
+    """
     dynamic = shards.kind == "ids" if recipe.masks == "auto" else recipe.masks == "dynamic"
     if not dynamic and shards.kind == "ids":
         raise ConfigError(
@@ -59,6 +70,7 @@ def phase_data(
         corrupt=recipe.corrupt,
         dynamic=dynamic,
         trimmed=recipe.shapes == "trimmed",
+        share=share,
     )
     fixed = most if dynamic else shards.places
     prepare = preparation(
@@ -95,6 +107,14 @@ def make_schedule(recipe: Recipe) -> keras.optimizers.schedules.LearningRateSche
     return each[0] if len(each) == 1 else InTurn(each)
 
 
+def be_deterministic(wanted: str) -> None:
+    """Have TensorFlow give the same bits every time, as a recipe's `determinism` says."""
+    import tensorflow as tf
+
+    if wanted == "on" or (wanted == "auto" and not tf.config.list_physical_devices("GPU")):
+        tf.config.experimental.enable_op_determinism()
+
+
 def steps_a_call(log_every: int) -> int:
     """Return how many steps run in one call: calls must end where figures are told."""
     return max(steps for steps in range(1, _EXECUTION + 1) if log_every % steps == 0)
@@ -115,16 +135,20 @@ def run_phases(
     validation: PhaseData | None,
     *,
     folder: Path | None,
+    workers: Workers,
     display: Display,
     stopping: Callable[[], int] = lambda: 0,
 ) -> dict[str, Any]:
     """Train a compiled model from where its newest checkpoint in `folder` stands to the end.
 
+    In a cluster the chief alone has a folder; the others get from it what it reads there.
+
     Returns `rows`, a table of figures, `seconds` and `damaged`, rows that can be read of each damaged shard.
     Raises: DataError, CheckpointError; ConfigError where the loss is no number any more; Stopped, after a checkpoint,
-    where `stopping` gives a signal's number.
+    where `stopping` gives a signal's number, be it at another worker.
     """
-    found = restore_checkpoint(model, folder) if folder else None
+    found = workers.first(lambda: restore_checkpoint(model, folder) if folder else None)
+    found = share_state(model, workers, found)
     kept: dict[str, Any] = found.kept if found else {"rows": [], "seconds": 0.0, "damaged": {}}
     step = found.step if found else 0
     display.begin(recipe, step, [part.stream.shards.length for part in data])
@@ -134,15 +158,15 @@ def run_phases(
         if step < end:
             part.stream.damaged.update(kept["damaged"].get(str(number), {}))
             between = _Between(model, recipe, number, (begin, step, end), part, validation, kept, folder, display)
-            between.stopping = stopping
+            between.stopping = lambda: workers.most(stopping())
             # Every phase begins its own data anew, with batches numbered from 0.
-            rows = batches(part.stream, part.prepare, step - begin, phase.steps)
+            rows = batches(part.stream, part.prepare, step - begin, phase.steps, model.distribute_strategy)
             _fit(model, rows, between, (part, validation))
             if between.signal:
+                workers.wait()  # for the chief's checkpoint
                 raise Stopped(between.signal, between.step)
             step = end
         begin = end
-    display.end()
     return kept
 
 

@@ -59,8 +59,9 @@ class Recipe:
     "trimmed" cuts batches to their longest row, "fixed" leaves them.  `pack_sequences` is the most sequences that share
     a row, see `text/sequences.py`; a batch is of so many sequences, in fewer rows.  `corrupt` "skip" counts rows in a
     damaged shard and goes on.  `determinism` "on" has TensorFlow give the same bits every time, "auto" where there is
-    no GPU.  `validation` are shards held out, measured every `validate_every` updates with the same masks each time.
-    Figures are told every `log_every` updates; all that happens between updates happens there.
+    no GPU.  `gradient_accumulation` cuts every batch into so many parts, of which one at a time is in memory: one
+    update, the same numbers.  `validation` are shards held out, measured every `validate_every` updates with the same
+    masks each time.  Figures are told every `log_every` updates; all that happens between updates happens there.
     Raises: ConfigError on what makes no run.
     """
 
@@ -74,6 +75,7 @@ class Recipe:
     weight_decay: float = 0.01
     clip_norm: float | None = 1.0
     precision: str = "float32"
+    gradient_accumulation: int = 1
     masks: str = "auto"
     mask_share: float = 0.15
     max_predictions: int | None = None
@@ -166,7 +168,15 @@ class Recipe:
         return cls.from_dict(values, str(path))
 
 
-_COUNTS = ("log_every", "validate_every", "checkpoint_every", "keep_checkpoints", "shuffle_block", "pack_sequences")
+_COUNTS = (
+    "gradient_accumulation",
+    "log_every",
+    "validate_every",
+    "checkpoint_every",
+    "keep_checkpoints",
+    "shuffle_block",
+    "pack_sequences",
+)
 _CHOICES = {
     "optimizer": OPTIMIZERS,
     "precision": PRECISIONS,

@@ -2,7 +2,8 @@
 
 What batch a step gets is a function of (seed, step) and of what the shards hold: every epoch takes the shards in a new
 order, reads them one after the other in blocks, and draws each block's rows in a new order.  Batches are cut from the
-epochs as if they were one long row.  To begin at a step, whole shards are passed over by their counts.
+epochs as if they were one long row.  To begin at a step, whole shards are passed over by their counts.  On several
+devices and processes each one gets its share of every batch, see `training/shares.py`.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
-from keras_bert_zoo.errors import DataError
+from keras_bert_zoo.errors import ConfigError, DataError
 from keras_bert_zoo.training.shards import ASKED, Shard, Shards, told_by
+from keras_bert_zoo.training.shares import Share
 
 _CHUNK = 1024  # rows read at a time
 _SHARDS, _ROWS = range(2)  # what an order is drawn for
@@ -37,7 +40,9 @@ class Stream:
 
     `corrupt` is "refuse", or "skip": of a shard that is damaged, the rows in front of the damage are read and the rest
     is counted in `damaged`, file name -> rows that can be read.  `dynamic` gives masked rows back the tokens that stood
-    in them.  `tokens` holds the real tokens of each step's batch, until somebody takes them out.
+    in them.  `tokens` holds the real tokens of each step's batch, until somebody takes them out; of a worker with files
+    of its own they are as many as if the others' rows were as long.  `batch_size` is that of all devices together.
+    Raises: ConfigError where files cannot be shared so.
     """
 
     def __init__(
@@ -52,6 +57,7 @@ class Stream:
         dynamic: bool = True,
         trimmed: bool = True,
         damaged: Mapping[str, int] | None = None,
+        share: Share | None = None,
     ) -> None:
         self.shards, self.batch_size, self.limits = shards, batch_size, limits
         self.seed, self.block, self.corrupt, self.trimmed = seed, block, corrupt, trimmed
@@ -71,18 +77,24 @@ class Stream:
             for name in wide
         }
         self._widths = widths
+        self.share = share or Share()
+        if self.share.by_file and corrupt == "skip":
+            raise ConfigError("Workers with files of their own cannot skip damaged records: share by record.")
+        self._rows = self.share.rows(batch_size)  # that are read a step
+        self._own, self._epoch = self.share.files([shard.instances for shard in shards.files])
 
     # ---- batches
 
     def batches(self, start: int, stop: int) -> Iterator[Rows]:
         """Yield the batches of steps `start` to `stop`, shuffled: int32 [B,T], `seeds` int64 [B,2] and, of rows whose
-        masks are drawn, the places asked about [B,M].  Raises: DataError naming the shard.
+        masks are drawn, the places asked about [B,M].  A share of several devices has as many batches a step, their
+        rows.  Raises: DataError naming the shard.
         """
         try:
-            blocks = self._shuffled_blocks(start * self.batch_size)
+            blocks = self._shuffled_blocks(start * self._rows)
             rest = next(blocks)
             for step in range(start, stop):
-                parts, wanted = [], self.batch_size
+                parts, wanted = [], self._rows
                 while wanted:
                     if not len(rest["ends"]):
                         rest = next(blocks)
@@ -90,8 +102,10 @@ class Stream:
                     rest = {name: values[wanted:] for name, values in rest.items()}
                     wanted -= len(parts[-1]["ends"])
                 batch = {name: np.concatenate([part[name] for part in parts]) for name in rest}
-                self.tokens[step] = int(batch["input_mask"].astype(bool).sum())
-                yield self._cut(batch)
+                tokens = int(batch["input_mask"].astype(bool).sum())
+                self.tokens[step] = tokens * self.batch_size // self._rows
+                for piece in self.share.pieces(self._rows):
+                    yield self._cut({name: values[piece] for name, values in batch.items()})
         except DataError as error:
             self.error = error
             raise
@@ -138,15 +152,22 @@ class Stream:
     def _readable(self, shard: Shard) -> int:
         return self.damaged.get(shard.path.name, shard.instances)
 
+    def _total(self) -> int:
+        """Return how many rows an epoch has."""
+        return self._epoch if self.share.by_file else sum(map(self._readable, self.shards.files))
+
     def _shuffled_blocks(self, position: int) -> Iterator[Rows]:
         """Yield blocks of rows in their drawn order, without end, from a row of the long row of epochs on."""
-        total = sum(map(self._readable, self.shards.files))
+        total, own = self._total(), set(self._own)
         epoch, offset = divmod(position, total) if total else (0, 0)
         while True:
             number, inside = divmod(offset, self.block)
-            order = _order(len(self.shards.files), self.seed, _SHARDS, epoch)
-            for rows in self._blocks(order.tolist(), epoch, number * self.block):
-                drawn = _order(len(rows["ends"]), self.seed, _ROWS, epoch, number)[inside:]
+            order = [place for place in _order(len(self.shards.files), self.seed, _SHARDS, epoch) if place in own]
+            for rows in self._blocks(order, epoch, number * self.block):
+                drawn = _order(len(rows["ends"]), self.seed, _ROWS, epoch, number)
+                if self.share.by_file:  # the rows that are too many are others every epoch
+                    drawn = drawn[: max(total - number * self.block, 0)]
+                drawn = drawn[inside:]
                 yield {name: values[drawn] for name, values in rows.items()}
                 number, inside = number + 1, 0
             if not sum(map(self._readable, self.shards.files)):
@@ -215,15 +236,9 @@ class Stream:
         names = self.shards.names
         try:
             parsed = tf.io.parse_example(records, self._features)
-        except (
-            tf.errors.OpError,
-            UnicodeDecodeError,
-        ) as error:  # the latter where it shows the bytes
-            why = "one is no tf.train.Example" if isinstance(error, UnicodeDecodeError) else told_by(error)
-            raise DataError(
-                f"{shard.path}: records {number + 1:,} to {number + len(records):,} are not all as the first shard's:"
-                f" {why}."
-            ) from None
+        except (tf.errors.OpError, UnicodeDecodeError) as error:  # the latter where it shows the bytes
+            why = told_by(error)
+            raise DataError(f"{shard.path}: {self._odd(number, records) or why}.") from None
         rows = {
             name: parsed[names[name]].numpy().astype({**_TYPES, **_ASKED_TYPES}[name])
             for name in (*_TYPES, *(_ASKED_TYPES if self.shards.kind == "masked" else ()))
@@ -235,6 +250,23 @@ class Stream:
         rows = {name: rows[name] for name in self._columns}
         rows["ends"] = _ends(rows["input_mask"])
         return rows
+
+    def _odd(self, number: int, records: Any) -> str:
+        """Return what is wrong with the first record that is not as the first shard's; "" where all are.
+
+        TensorFlow names whichever feature it comes to first, and no record.
+        """
+        for place, record in enumerate(records.numpy(), number + 1):
+            try:
+                features = dict(tf.train.Example.FromString(record).features.feature)
+            except DecodeError:
+                return f"record {place:,} is no tf.train.Example"
+            for name, wanted in self._features.items():
+                kind = "float_list" if wanted.dtype == tf.float32 else "int64_list"
+                count = len(getattr(features[name], kind).value) if name in features else 0
+                if count != wanted.shape[0]:
+                    return f"record {place:,} has {count} numbers in {name}, the first shard's have {wanted.shape[0]}"
+        return ""
 
     def _check(self, shard: Shard, number: int, rows: Rows) -> None:
         """Raises: DataError on numbers that the model has no place for."""

@@ -24,6 +24,7 @@ import safetensors.numpy
 
 from keras_bert_zoo.errors import CheckpointError
 from keras_bert_zoo.files import new_file
+from keras_bert_zoo.training.layouts import place_of
 
 _NAME = "step-{:09d}.safetensors"
 _NAMES = re.compile(r"step-(\d{9,})\.safetensors")
@@ -46,7 +47,8 @@ def training_state(model: keras.Model) -> dict[str, Any]:
     Raises: CheckpointError where two variables have one name.
     """
     if not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)
+        with place_of(model):
+            model.optimizer.build(model.trainable_variables)
     weights = {id(weight) for weight in model.weights}
     figures = {id(variable) for metric in model.metrics for variable in metric.variables}
     seeds = [v for v in model.variables if id(v) not in weights and id(v) not in figures]

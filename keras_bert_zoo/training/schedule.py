@@ -1,4 +1,4 @@
-"""Learning rates over a pretraining."""
+"""Learning rates over a training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,37 @@ from keras_bert_zoo.errors import ConfigError
 
 
 @keras.saving.register_keras_serializable("keras_bert_zoo")
-class WarmupPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
+class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """Rises linearly from 0 over `warmup` updates to `learning_rate`, then falls linearly to 0 at `steps`.
+
+    Raises: ConfigError where the numbers leave no room for the fall.
+    Source: Devlin et al. 2019, appendix A.2; Hugging Face's get_linear_schedule_with_warmup.
+    """
+
+    usual = "5e-5 suits most tasks"
+
+    def __init__(self, learning_rate: float, steps: int, warmup: int = 0) -> None:
+        if not learning_rate > 0:
+            raise ConfigError(f"learning_rate is {learning_rate}, it must be above 0 ({self.usual}).")
+        if steps < 1:
+            raise ConfigError(f"steps is {steps}, it must be the number of updates of the whole run, at least 1.")
+        if not 0 <= warmup < steps:
+            raise ConfigError(f"warmup is {warmup}, it must be from 0 up to (not with) the run's {steps} steps.")
+        self.learning_rate, self.steps, self.warmup = float(learning_rate), int(steps), int(warmup)
+
+    def __call__(self, step: Any) -> Any:
+        step = ops.cast(step, "float32")
+        rise = step / max(self.warmup, 1)
+        fall = (self.steps - step) / (self.steps - self.warmup)
+        factor = ops.where(step < self.warmup, rise, ops.maximum(fall, 0.0))
+        return self.learning_rate * factor
+
+    def get_config(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("learning_rate", "steps", "warmup")}
+
+
+@keras.saving.register_keras_serializable("keras_bert_zoo")
+class WarmupPolynomialDecay(WarmupLinearDecay):
     """Rises linearly from 0 over `warmup` updates to `learning_rate`, then falls to `end` at `steps`.
 
     What is left of the fall goes with `power`: 1 is a straight line, 0.5 stays high and falls late.
@@ -21,20 +51,16 @@ class WarmupPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
     as in Hugging Face's get_polynomial_decay_schedule_with_warmup.
     """
 
+    usual = "1e-4 suits most pretraining"
+
     def __init__(
         self, learning_rate: float, steps: int, warmup: int = 0, *, power: float = 1.0, end: float = 0.0
     ) -> None:
-        if not learning_rate > 0:
-            raise ConfigError(f"learning_rate is {learning_rate}, it must be above 0 (1e-4 suits most pretraining).")
-        if steps < 1:
-            raise ConfigError(f"steps is {steps}, it must be the number of updates of the whole run, at least 1.")
-        if not 0 <= warmup < steps:
-            raise ConfigError(f"warmup is {warmup}, it must be from 0 up to (not with) the run's {steps} steps.")
+        super().__init__(learning_rate, steps, warmup)
         if not power > 0:
             raise ConfigError(f"power is {power}, it must be above 0; 1 is a straight line.")
         if not 0 <= end <= learning_rate:
             raise ConfigError(f"end_learning_rate is {end}, it must be from 0 to the learning_rate, {learning_rate}.")
-        self.learning_rate, self.steps, self.warmup = float(learning_rate), int(steps), int(warmup)
         self.power, self.end = float(power), float(end)
 
     def __call__(self, step: Any) -> Any:
@@ -45,7 +71,7 @@ class WarmupPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
         return ops.where(step < self.warmup, rise, self.end + (self.learning_rate - self.end) * left)
 
     def get_config(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("learning_rate", "steps", "warmup", "power", "end")}
+        return {**super().get_config(), "power": self.power, "end": self.end}
 
 
 @keras.saving.register_keras_serializable("keras_bert_zoo")

@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 import glob
 import gzip
+import hashlib
 import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_bert_zoo.data.pretraining.manifest import FILE as MANIFEST
+from keras_bert_zoo.data.pretraining.manifest import FORMAT
 from keras_bert_zoo.errors import DataError
 
-MANIFEST = "pretraining.json"
 Source = str | Path | Sequence[str | Path]
 
 # Our name -> the names in records, google-research/bert's and Model Garden's
@@ -27,6 +29,7 @@ ASKED: Mapping[str, tuple[str, ...]] = {
     name: (name,) for name in ("masked_lm_positions", "masked_lm_ids", "masked_lm_weights")
 }
 _GZIP = b"\x1f\x8b\x08"
+_SAMPLE = 65536  # bytes
 _HEADER, _FOOTER = 12, 4  # bytes before and behind a record: its length and a checksum; a checksum
 
 
@@ -67,6 +70,16 @@ class Shards:
             "length": self.length,
         }
 
+    def sample(self) -> str:
+        """Return a digest of what the files begin and end with, which tells their contents apart in no time."""
+        digest = hashlib.sha256(json.dumps(self.told(), sort_keys=True).encode())
+        for shard in self.files:
+            with shard.path.open("rb") as file:
+                digest.update(file.read(_SAMPLE))
+                file.seek(max(shard.path.stat().st_size - _SAMPLE, 0))
+                digest.update(file.read(_SAMPLE))
+        return digest.hexdigest()[:16]
+
 
 def find_shards(source: Source) -> Shards:
     """Find the shards that a source names: a folder with `pretraining.json`, files, or patterns such as "data/*.gz".
@@ -98,8 +111,8 @@ def _described(folder: Path) -> Shards:
     path = folder / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        if manifest["format"] != 1:
-            raise DataError(f"{path}: its format is {manifest['format']!r}, this version reads 1. Update.")
+        if manifest["format"] != FORMAT:
+            raise DataError(f"{path}: its format is {manifest['format']!r}, this version reads {FORMAT}. Update.")
         files = tuple(Shard(folder / Path(each["file"]).name, int(each["instances"])) for each in manifest["shards"])
         compression, kind = manifest["compression"], manifest["kind"]
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -18,10 +18,16 @@ from typing import Any
 import filelock
 
 from keras_bert_zoo.errors import CheckpointError, ConfigError
-from keras_bert_zoo.files import new_file
+from keras_bert_zoo.files import check_absent, new_file
 from keras_bert_zoo.weights.tensors import read_json
 
 UNFINISHED, SETTINGS = "unfinished", "settings.json"
+
+
+def check_free(folder: Path, overwrite: bool) -> None:
+    """Check that a run can be in a folder.  Raises: ConfigError where something else is there."""
+    if not (folder / UNFINISHED).is_dir():
+        check_absent(folder, overwrite=overwrite)
 
 
 @contextmanager

@@ -48,9 +48,9 @@ class Audit:
     """What became of every tensor of the file and every weight of the model.
 
     `matched` pairs (ours, theirs); `constants` were checked, tied copies among them; `missing` are weights the file
-    lacks, `unused` tensors the model lacks (written, weights the
-    format lacks), `misshapen` says which tensors it cannot take and why; `dtype_changes` says
-    which are cast, `config_changes` which fields of the config the format could not say and were allowed to change.
+    lacks, `unused` tensors the model lacks (written, weights the format lacks), `misshapen` says which tensors it
+    cannot take and why; `dtype_changes` says which are cast, `config_changes` which fields of the config the format
+    could not say and were allowed to change.
     """
 
     where: str

@@ -90,7 +90,7 @@ def test_a_run_on_a_terminal_tells_its_epochs(folders, tmp_path):
         (["--train", "train.tsv", "--patience", "2"], 2, "give --validation too"),
         (["--train", "train.tsv", "--out", "full"], 1, "the folder is there already"),
         (["--train", "train.tsv", "--warmup", "2"], 1, "warmup is 2.0"),
-        (["--train", "train.tsv", "--strategy", "tpu"], 2, "'tpu' is not one of"),
+        (["--train", "train.tsv", "--strategy", "cloud"], 2, "'cloud' is not one of"),
     ],
 )
 def test_what_cannot_be_trained(folders, tmp_path, monkeypatch, options, exit_code, message):

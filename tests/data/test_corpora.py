@@ -6,7 +6,7 @@ import pytest
 from package_index import make_sdist
 
 from keras_bert_zoo.data import CORPORA, fetch_corpus, read_corpus
-from keras_bert_zoo.data.corpora import read_books
+from keras_bert_zoo.data.corpora import read_books, read_reviews
 from keras_bert_zoo.errors import DataError, DownloadError
 
 BOOKS = """The Project Gutenberg EBook of A Book
@@ -101,8 +101,27 @@ def test_a_file_that_is_no_books(cache, tiny, monkeypatch, tmp_path):
     assert list(read_books(tmp_path / "a.txt")) == CHAPTERS
 
 
+def test_reviews_without_their_labels_and_without_other_sources(tmp_path):
+    path = tmp_path / "reviews.csv"
+    path.write_text(
+        'text,label,source\n"Dull, and ""long"".<br /><br />It ends. Does it?",0,imdb\nA snippet .,1,rotten_tomatoes\n'
+        '"Loved it<br/>all",1,imdb\n,0,imdb\n'
+    )
+    assert list(read_reviews(path)) == [['Dull, and "long".', "It ends.", "Does it?"], ["Loved it all"]]
+    path.write_text("text,label,source\nA snippet .,1,rotten_tomatoes\n")
+    with pytest.raises(DownloadError, match="no row of it is a review of imdb"):
+        list(read_reviews(path))
+    path.write_text("review,label\nGood,1\n")
+    with pytest.raises(
+        DownloadError, match=r"it has the columns \['review', 'label'\], but text and source are wanted"
+    ):
+        list(read_reviews(path))
+
+
 def test_an_unknown_name():
-    with pytest.raises(DataError, match=r"corpus 'bookcorpus' is unknown; there is: four_books\. Or name a file"):
+    with pytest.raises(
+        DataError, match=r"corpus 'bookcorpus' is unknown; there is: four_books, imdb_reviews\. Or name a file"
+    ):
         fetch_corpus("bookcorpus")
 
 

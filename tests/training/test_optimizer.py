@@ -6,7 +6,8 @@ import pytest
 
 import keras_bert_zoo as kbz
 from keras_bert_zoo.errors import ConfigError
-from keras_bert_zoo.training.optimizer import AdamW, WarmupLinearDecay
+from keras_bert_zoo.training.optimizer import AdamW
+from keras_bert_zoo.training.schedule import WarmupLinearDecay
 
 
 def test_schedule_rises_and_falls_linearly():

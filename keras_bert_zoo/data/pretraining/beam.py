@@ -89,13 +89,12 @@ def _run(
 ) -> None:
     plan = make_plan(settings, tokenizer)
     given = dataclasses.asdict(tokenizer.settings) | {"vocabulary": tokenizer.vocabulary, "duplicates": "last"}
-    reading = {field: getattr(corpus, field) for field in ("text", "unit", "invalid", "language")}
     shard_paths = tuple(FileSystems.join(folder, name) for name in names)
     with beam.Pipeline(options=options) as pipeline:
         files = pipeline | "Files" >> beam.Create(list(enumerate(paths))) | "Spread files" >> beam.Reshuffle()
-        read = files | "Tokenize" >> beam.ParDo(beam_steps.TokenizeFiles(given, plan.id_bytes, reading)).with_outputs(
-            "sizes", "counts", "errors", main="parts"
-        )
+        read = files | "Tokenize" >> beam.ParDo(
+            beam_steps.TokenizeFiles(given, plan.id_bytes, corpus.reading)
+        ).with_outputs("sizes", "counts", "errors", main="parts")
         # Read once: what follows waits for the sizes of all parts, and would read the text again after a failure.
         parts = read.parts | "Keep parts" >> beam.Reshuffle()
         sizes, errors = beam.pvalue.AsList(read.sizes), beam.pvalue.AsList(read.errors)
@@ -135,10 +134,9 @@ class _Account:
         corpus: Corpus,
         path: str,
     ) -> None:
-        how = {field: getattr(corpus, field) for field in ("text", "unit", "invalid", "language")}
         empty = dict.fromkeys(names, 0)
         # The tokenizer stays here: only what is told of it goes along.
-        self._given = manifest(settings, tokenizer, empty, {}, compressed=compress, corpus=how)
+        self._given = manifest(settings, tokenizer, empty, {}, compressed=compress, corpus=corpus.reading)
         self._names, self.path = list(names), path
 
     def write(

@@ -34,11 +34,10 @@ from keras_bert_zoo.data.pretraining.segments import (
 from keras_bert_zoo.data.pretraining.settings import Plan
 from keras_bert_zoo.data.pretraining.shuffle import bucket_of
 from keras_bert_zoo.data.pretraining.spool import slices
-from keras_bert_zoo.data.pretraining.steps import COUNTS, ROWS, Serializer, glued_ids, gzipped
+from keras_bert_zoo.data.pretraining.steps import COPIES, COUNTS, ROWS, Serializer, glued_ids, gzipped
 from keras_bert_zoo.errors import DataError
 
 Key = tuple[int, int]
-_COPIES = 8
 
 
 class Part(NamedTuple):
@@ -161,8 +160,8 @@ class MakePairs(_OnIndex):
             return
         key, part = element
         block = index.block(key, part)
-        for start in range(0, plan.settings.copies, _COPIES):
-            copies = range(start, min(start + _COPIES, plan.settings.copies))
+        for start in range(0, plan.settings.copies, COPIES):
+            copies = range(start, min(start + COPIES, plan.settings.copies))
             for found in instances(block, plan, copies):
                 own = Instances(*(column[~found.random] for column in found))
                 for some in slices(own, ROWS):

@@ -73,8 +73,7 @@ def build(
         counts = {**dataclasses.asdict(corpus.counts), "corpus_tokens": spool.tokens, "unknown": spool.unknown}
         counts |= {key: sum(one[key] for one in written) for key in COUNTS}
         by_shard = {file: one["instances"] for file, one in zip(work.shards, written, strict=True)}
-        how = {"text": corpus.text, "unit": corpus.unit, "invalid": corpus.invalid, "language": corpus.language}
-        account = manifest(settings, tokenizer, by_shard, counts, compressed=compress, corpus=how)
+        account = manifest(settings, tokenizer, by_shard, counts, compressed=compress, corpus=corpus.reading)
         write_manifest(folder, account)
     return account
 
@@ -97,12 +96,11 @@ def sorted_corpus(source: Source, **reading: Any) -> Corpus:
 
 def check_documents(documents: int, corpus: Corpus, settings: Settings) -> None:
     """Check that there is enough to draw from.  Raises: DataError."""
-    named = str(corpus.files[0]) if len(corpus.files) == 1 else f"{corpus.files[0]} and {len(corpus.files) - 1} more"
     if not documents:
-        raise DataError(f"{named}: no text of the corpus gives a token.")
+        raise DataError(f"{corpus}: no text of the corpus gives a token.")
     if documents == 1 and settings.pairs == "next_sentence":
         raise DataError(
-            f"{named}: the corpus is one document, so no segment can come from another one. Part documents by blank "
+            f"{corpus}: the corpus is one document, so no segment can come from another one. Part documents by blank "
             "lines (or see unit='documents'), or do without pairs (pairs='none', --pairs none)."
         )
 

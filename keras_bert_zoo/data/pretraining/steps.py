@@ -26,7 +26,7 @@ from keras_bert_zoo.data.pretraining.spool import Spool, slices
 ROWS = 1024  # at a time
 PAIRS = 512  # at a time: a segment looked up takes up to 64 KiB of mapped pages until they are given back
 _SPOOLED = 8192  # rows that wait to be spooled together
-_COPIES = 8  # of a block at a time
+COPIES = 8  # of a block at a time
 _GZIP_LEVEL = 6
 PLAN, GLUED = "plan.json", "glued"
 COUNTS = ("instances", "random_next", "tokens", "masked")
@@ -89,8 +89,8 @@ class Steps:
         spool = self._spool
         block = spool.block(number)
         made = 0
-        for start in range(0, plan.settings.copies, _COPIES):
-            copies = range(start, min(start + _COPIES, plan.settings.copies))
+        for start in range(0, plan.settings.copies, COPIES):
+            copies = range(start, min(start + COPIES, plan.settings.copies))
             for found in instances(block, plan, copies):
                 made += len(found.keys)
                 for some in slices(found, _SPOOLED):

@@ -1,0 +1,70 @@
+"""Options that say where a model is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from keras_bert_zoo.cli.options import working
+from keras_bert_zoo.training.strategy import STRATEGIES
+
+
+def strategy_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a strategy."""
+    for option in reversed(
+        (
+            click.option(
+                "--strategy",
+                type=click.Choice(STRATEGIES),
+                default="default",
+                show_default=True,
+                metavar="NAME",
+                help="default; one_device; mirrored, all GPUs of this host; multi_worker, processes that TF_CONFIG,"
+                " Slurm or Kubernetes tell; tpu.",
+            ),
+            click.option(
+                "--device", multiple=True, help="GPU:1 for one_device, several for mirrored; a TPU's name or address."
+            ),
+            click.option(
+                "--worker-timeout",
+                type=click.FloatRange(0, min_open=True),
+                metavar="SECONDS",
+                help="How long workers wait for one another; 300 unless given.",
+            ),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def chosen_strategy(name: str, device: tuple[str, ...], worker_timeout: float | None) -> Any:
+    """Return the strategy that the options name.
+
+    Raises: UsageError on an option that it has no use for, and what `strategy` raises.
+    """
+    if device and name not in ("one_device", "mirrored", "tpu"):
+        raise click.UsageError(f"--device is for the strategies one_device, mirrored and tpu, not for {name}.")
+    if len(device) > 1 and name != "mirrored":
+        raise click.UsageError(f"--strategy {name} takes one --device.")
+    if worker_timeout is not None and name not in ("multi_worker", "tpu"):
+        raise click.UsageError(f"--worker-timeout is for the strategies multi_worker and tpu, not for {name}.")
+    if name == "default":
+        return name
+    with working("waiting for the other workers" if name == "multi_worker" else "starting TensorFlow"):
+        from keras_bert_zoo.training.strategy import strategy
+
+        options: dict[str, Any] = {"timeout": worker_timeout}
+        if device:
+            options |= {"tpu": device[0]} if name == "tpu" else {"devices": list(device)}
+        return strategy(name, **options)
+
+
+def is_chief(place: Any) -> bool:
+    """Tell whether this process is the one that speaks: in a cluster the chief alone does."""
+    if isinstance(place, str):
+        return True
+    from keras_bert_zoo.training.workers import Workers
+
+    return Workers(place).is_chief

@@ -1,0 +1,61 @@
+"""What the workers of a cluster must have in common, and how a difference is told."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import keras_bert_zoo
+from keras_bert_zoo.errors import ClusterError
+
+_PACKAGES = ("tensorflow", "keras", "tensorflow-text", "numpy")
+_SHOWN = 6  # differences that a message tells
+
+
+def fingerprint() -> dict[str, Any]:
+    """Return what decides which numbers come out beside data and settings: this package's code, and versions."""
+    digest = hashlib.sha256()
+    root = Path(keras_bert_zoo.__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        digest.update(f"{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes())
+    versions = {name: _version(name) for name in _PACKAGES}
+    told = {"python": platform.python_version(), "keras-bert-zoo": keras_bert_zoo.__version__, **versions}
+    return {"versions": told, "code": digest.hexdigest()[:16]}
+
+
+def check_alike(told: Sequence[Mapping[str, Any]], name: Callable[[int], str]) -> None:
+    """Check that all workers told the same; `name` is what a worker of that number is called.
+
+    Raises: ClusterError naming what differs, and whose it is.
+    """
+    lines = [
+        f"{where}: {name(index)} has {theirs!r:.80}, {name(0)} has {chiefs!r:.80}"
+        for index, each in enumerate(told)
+        for where, theirs, chiefs in _differences(each, told[0])
+    ]
+    if lines:
+        more = f"; and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
+        raise ClusterError(
+            f"The workers are not alike. {'; '.join(lines[:_SHOWN])}{more}. Give all of them the same program, data"
+            " and settings."
+        )
+
+
+def _differences(now: Mapping[str, Any], then: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, Any, Any]]:
+    for name in dict.fromkeys([*then, *now]):
+        new, old = (table.get(name, "nothing") for table in (now, then))
+        if isinstance(new, Mapping) and isinstance(old, Mapping):
+            yield from _differences(new, old, f"{where}{name}.")
+        elif new != old:
+            yield f"{where}{name}", new, old
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"

@@ -2,10 +2,12 @@
 
 import inspect
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
 import tiny
@@ -159,6 +161,34 @@ def test_tag_words(folders, tmp_path):
     assert exported == "Exported to served/1"
     answer = tf.saved_model.load(str(tmp_path / "served/1")).signatures["serving_default"]
     assert answer(text=tf.constant(["the film"]))["entity"].numpy().tolist() == [[b"film"]]
+
+
+def test_train_with_jax(folders, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("jax", reason="JAX comes with the extra [jax]")
+    monkeypatch.chdir(tmp_path)
+    tiny.mood_table(copies=8).write("mood.tsv")  # 96 rows
+    options = ["--table", "mood.tsv", "--weights", str(folders / "encoder"), "--lengths", "9,13", "--no-dropout"]
+    options += ["--learning-rate", "0.01", "--batch-size", "9", "--epochs", "3"]
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    *told, exported = run(tmp_path, "train_with_jax.py", *options, "--out", "jax", "--export-to", "served")
+    assert exported == "served/1"
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")  # the same here: a process less
+    monkeypatch.setattr(sys, "argv", ["train_with_jax.py", *options, "--out", "tf"])
+    runpy.run_path(str(EXAMPLES / "train_with_jax.py"), run_name="__main__")
+    losses = {}
+    for name, lines in (("jax", told), ("tensorflow", capsys.readouterr().out.splitlines())):
+        found = [re.fullmatch(rf"Epoch \d, {name}: loss (\d\.\d{{6}})", line) for line in lines]
+        losses[name] = [float(one[1]) for one in found]
+    assert len(losses["jax"]) == 3
+    assert losses["jax"] == pytest.approx(losses["tensorflow"], abs=1e-4)
+    assert losses["jax"][2] < 0.7 * losses["jax"][0]
+    # What JAX learnt answers in TensorFlow's graph as what was learnt there.
+    answer = tf.saved_model.load("served/1").signatures["serving_default"]
+    texts = [tiny.GOOD[0], tiny.BAD[0]]
+    served = answer(text=tf.constant(texts))
+    assert served["label"].numpy().tolist() == [b"good", b"bad"]
+    want = [one["probabilities"] for one in kbz.load("tf").predict(texts)]
+    np.testing.assert_allclose(served["probabilities"], want, atol=1e-3)
 
 
 def test_every_example_is_run_here():

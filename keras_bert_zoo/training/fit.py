@@ -201,7 +201,9 @@ def check_positions(model: keras.Model, widths: Sequence[int] | None) -> None:
 def _steps_a_call(model: keras.Model) -> int:
     """Return how many steps run in one call: between calls, and only there, figures are read and the bar moves on."""
     alone = keras.backend.backend() == "tensorflow" and model.distribute_strategy.num_replicas_in_sync == 1
-    return 8 if alone else 1  # up to 10 % quicker than 1, sometimes not at all; 16 is no better: benchmarks/training.py
+    return (
+        8 if alone else 1
+    )  # up to 10 % quicker than 1, sometimes not at all; 16 is no better: benchmarks/training_steps.py
 
 
 class _BestEpoch(keras.callbacks.Callback):

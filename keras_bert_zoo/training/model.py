@@ -46,7 +46,7 @@ class TaskModel(keras.Model):
         `gradient_accumulation` cuts every batch into so many parts, of which one at a time is in memory; they make one
         update together, the whole batch's.
         Raises: ConfigError on XLA for a packed model, and on several replicas that are no TPU's; on parts that the
-        backend, the loss or the optimizer cannot have.
+        backend, the loss or the optimizer cannot have; on an optimizer made outside of the strategy's scope.
         """
         if jit_compile is True and any(getattr(layer, "layout", None) == "packed" for layer in self.layers):
             raise ConfigError(
@@ -67,6 +67,8 @@ class TaskModel(keras.Model):
         with place_of(self):  # for an optimizer or metrics that are named alone
             super().compile(*args, jit_compile=jit_compile, **kwargs)
         optimizer: Any = self.optimizer
+        if optimizer is not None and keras.backend.backend() == "tensorflow":
+            _steps().check_place(self, {"the optimizer": [optimizer.iterations]})
         if gradient_accumulation > 1 and getattr(optimizer, "gradient_accumulation_steps", None):
             raise ConfigError("Both the model and its optimizer accumulate gradients: leave out one of them.")
         losses = self.loss.values() if isinstance(self.loss, dict) else [self.loss]

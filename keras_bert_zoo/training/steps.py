@@ -6,7 +6,7 @@ asked about), so that uneven parts give what the whole batch would.  Figures are
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -71,10 +71,10 @@ def test_step(model: Any, data: Any) -> dict[str, Any]:
 def make_function(model: Any, step: Any) -> Any:
     """Return what takes an iterator and makes `steps_per_execution` steps, or as many as there are data for.
 
-    Raises: ConfigError on an optimizer or metrics that were made elsewhere than the model.
+    Raises: ConfigError on metrics that were made elsewhere than the model.
     """
     strategy = model.distribute_strategy
-    _check_place(model)
+    check_place(model, {f"the metric {metric.name}": metric.variables for metric in model.metrics})
 
     @tf.autograph.experimental.do_not_convert
     def one(data: Any) -> Any:
@@ -113,10 +113,8 @@ def make_function(model: Any, step: Any) -> Any:
     return function
 
 
-def _check_place(model: Any) -> None:
-    made = {metric.name: metric.variables for metric in model.metrics}
-    if model.optimizer is not None:
-        made["the optimizer"] = [model.optimizer.iterations]
+def check_place(model: Any, made: Mapping[str, Any]) -> None:
+    """Raises: ConfigError where variables, by what they belong to, do not live on a model's several replicas."""
     for name, variables in made.items() if model.distribute_strategy.num_replicas_in_sync > 1 else ():
         if not all(isinstance(variable.value, tf.distribute.DistributedValues) for variable in variables):
             raise ConfigError(

@@ -90,5 +90,11 @@ def test_an_existing_run_is_refused_before_any_work(run, weights):
 
 
 def test_an_unknown_strategy_is_refused(weights):
-    with pytest.raises(ConfigError, match="strategy is 'magic', it must be one of default, mirrored"):
+    with pytest.raises(ConfigError, match="strategy is 'magic', it must be one of default, one_device"):
         finetune(weights, kbz.heads.Regression(), tiny.mood_table(), devices="magic")
+
+
+def test_a_bundle_of_another_precision_is_refused():
+    bundle = tiny.bundle()
+    with pytest.raises(ConfigError, match="The bundle computes in float32, not in mixed_float16: load it with dtype"):
+        finetune(bundle, kbz.heads.Regression(), tiny.mood_table(), settings=Settings(precision="mixed_float16"))

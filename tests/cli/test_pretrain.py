@@ -44,9 +44,11 @@ NEW = ["config.json", "--vocabulary", "vocab.txt"]
 
 
 def test_figures_as_json_and_in_lines_and_fine_tuning_at_once(here, folders):
-    result = kbz("pretrain", *NEW, "--train", "data", "--validation", "held", *OPTIONS, "--out", "runs/a", "--json")
+    more = ["--validation", "held", "--gradient-accumulation", 3]
+    result = kbz("pretrain", *NEW, "--train", "data", *more, *OPTIONS, "--out", "runs/a", "--json")
     (told,) = json_lines(result)
     history = json.loads(Path("runs/a/history.json").read_text())
+    assert history["settings"]["gradient_accumulation"] == 3
     assert told["folder"] == "runs/a"
     assert told["steps"] == 4
     assert told["damaged"] == {"0": {}}

@@ -16,6 +16,7 @@ def runs(folders, tmp_path_factory):
     data = ["--train", folders / "train.tsv", "--validation", folders / "train.tsv", "--out", out]
     how = ["--pad-to", "9,15", "--drop-remainder", "--steps-per-execution", 2, "--freeze-layers", 1]
     more = ["--layer-decay", "0.9", "--rematerialize", "--epochs", 1, "--batch-size", 7, "--learning-rate", "2e-3"]
+    how += ["--gradient-accumulation", 3, "--precision", "mixed_float16"]
     result = kbz("train", folders / "encoder", *data, *how, *more, "--seed", 5, "--seeds", 2, "--json")
     return out, json_lines(result)
 
@@ -37,6 +38,7 @@ def test_two_seeds_and_every_option(runs):
     settings = json.loads((out / "history.json").read_text())["settings"]
     told = {"pad_to": [9, 15], "drop_remainder": True, "steps_per_execution": 2, "freeze_layers": 1, "length": 15}
     told |= {"layer_decay": 0.9, "rematerialize": True, "jit_compile": False, "layout": "padded"}
+    told |= {"gradient_accumulation": 3, "precision": "mixed_float16"}
     assert {name: settings[name] for name in told} == told
 
 
@@ -62,6 +64,8 @@ def test_the_table_of_several_seeds(capsys):
         (["--freeze-layers", "4"], 1, "freeze_layers is 4, it must be from 0 to the model's 3 blocks"),
         (["--jit-compile", "--layout", "packed"], 1, "jit_compile=True needs shapes that stay"),
         (["--drop-remainder", "--batch-size", "99"], 1, "48 rows do not fill a batch of 99"),
+        (["--gradient-accumulation", "0"], 2, "0 is not in the range x>=1"),
+        (["--precision", "half"], 2, "'half' is not one of 'float32', 'mixed_bfloat16', 'mixed_float16'"),
         (["--seeds", "0"], 2, "0 is not in the range x>=1"),
     ],
 )

@@ -106,6 +106,8 @@ def test_class_weights():
         ({"length": 0}, "length is 0"),
         ({"warmup": 1}, "warmup is 1"),
         ({"patience": 0}, "patience is 0"),
+        ({"gradient_accumulation": 0}, "gradient_accumulation is 0, it must be at least 1"),
+        ({"precision": "half"}, "precision is 'half', it must be one of float32, mixed_bfloat16, mixed_float16"),
     ],
 )
 def test_settings_that_make_no_run(wrong, told):

@@ -5,6 +5,7 @@ An orderly end would unwind through `fit` and wait for TensorFlow's threads, som
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ from contextlib import contextmanager, suppress
 
 INTERRUPTED = 130  # as a shell reports a process that Ctrl-C ended
 MESSAGE = "\nStopped. No half-written folder is left.\n"
+PATIENCE = 10  # seconds that an orderly end may take once a worker is gone
 _SHOW_CURSOR = "\x1b[?25h"  # a spinner hides it
 
 _undo: list[Callable[[], object]] = []
@@ -77,7 +79,12 @@ def told_to_stop(say: str) -> Iterator[Callable[[], int]]:
 
 
 def cluster_is_broken() -> None:
-    """Note that a worker is gone, for which an orderly end of this process might wait."""
+    """Note that a worker is gone, for which TensorFlow may wait without end when this process is to end.
+
+    So `kbz` then ends at once, and a script after some seconds, by SIGALRM.
+    """
+    if not _broken:
+        atexit.register(signal.alarm, PATIENCE)
     _broken.append(True)
 
 

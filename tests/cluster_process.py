@@ -15,6 +15,7 @@ import tiny
 
 import keras_bert_zoo as kbz
 from keras_bert_zoo.errors import ClusterError, ConfigError
+from keras_bert_zoo.stopping import ended_at_once_if_broken
 from keras_bert_zoo.training import pretrain as loop
 from keras_bert_zoo.training.fit import Settings
 
@@ -161,4 +162,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    with ended_at_once_if_broken():  # as kbz
+        main()

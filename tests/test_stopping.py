@@ -73,3 +73,13 @@ def test_a_broken_cluster_is_not_waited_for(broken, atexit):
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (3, atexit, "")
+
+
+def test_a_script_does_not_wait_without_end_for_a_broken_cluster():
+    script = (
+        "import atexit, threading; from keras_bert_zoo import stopping;"
+        "atexit.register(threading.Event().wait);"  # as TensorFlow waits for a worker that is gone
+        "stopping.PATIENCE = 1; stopping.cluster_is_broken(); print('an error', flush=True)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (-signal.SIGALRM, "an error\n")

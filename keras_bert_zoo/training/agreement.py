@@ -9,21 +9,21 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import keras_bert_zoo
+from keras_bert_zoo._version import __version__
 from keras_bert_zoo.errors import ClusterError
 
 _PACKAGES = ("tensorflow", "keras", "tensorflow-text", "numpy")
+_ROOT = Path(__file__).parents[1]  # of this package
 _SHOWN = 6  # differences that a message tells
 
 
 def fingerprint() -> dict[str, Any]:
     """Return what decides which numbers come out beside data and settings: this package's code, and versions."""
     digest = hashlib.sha256()
-    root = Path(keras_bert_zoo.__file__).parent
-    for path in sorted(root.rglob("*.py")):
-        digest.update(f"{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes())
+    for path in sorted(_ROOT.rglob("*.py")):
+        digest.update(f"{path.relative_to(_ROOT).as_posix()}\n".encode() + path.read_bytes())
     versions = {name: _version(name) for name in _PACKAGES}
-    told = {"python": platform.python_version(), "keras-bert-zoo": keras_bert_zoo.__version__, **versions}
+    told = {"python": platform.python_version(), "keras-bert-zoo": __version__, **versions}
     return {"versions": told, "code": digest.hexdigest()[:16]}
 
 

@@ -201,7 +201,7 @@ def test_the_fingerprint_tells_versions_and_code(monkeypatch, tmp_path):
     assert f'__version__ = "{told["versions"]["keras"]}"' in keras.read_text()
     assert told == fingerprint()
     (tmp_path / "__init__.py").write_text("")
-    monkeypatch.setattr("keras_bert_zoo.__file__", str(tmp_path / "__init__.py"))
+    monkeypatch.setattr("keras_bert_zoo.training.agreement._ROOT", tmp_path)
     one = fingerprint()["code"]
     (tmp_path / "more.py").write_text("1\n")
     two = fingerprint()["code"]

@@ -32,7 +32,7 @@ from keras_bert_zoo.training.progress import Display
 from keras_bert_zoo.training.recipes import Recipe
 from keras_bert_zoo.training.shards import Shards, find_shards
 from keras_bert_zoo.training.strategy import strategy
-from keras_bert_zoo.training.workers import Workers, weights_digest
+from keras_bert_zoo.training.workers import Workers, lost_workers, weights_digest
 from keras_bert_zoo.training.workplace import UNFINISHED, check_free, remove, workplace
 from keras_bert_zoo.weights.tensors import read_json
 
@@ -101,7 +101,7 @@ def pretrain(
     held_out = find_shards(recipe.validation) if recipe.validation else None
     keras.utils.set_random_seed(recipe.seed)
     be_deterministic(recipe.determinism)
-    with place.scope():
+    with lost_workers(workers), place.scope():
         bundle = _begin(model, recipe, vocabulary, lower, [*phases, *([held_out] if held_out else [])])
     data = [
         phase_data(recipe, bundle.tokenizer, bundle.config, shards, phase.batch_size, recipe.seed + number, share)
@@ -123,7 +123,7 @@ def pretrain(
         work = workers.first(lambda: stack.enter_context(workplace(folder, told, overwrite)))
         trained = laid_out(bundle.model, recipe.layout)
         head = bundle.head
-        with place.scope():
+        with lost_workers(workers), place.scope():
             if recipe.pack_sequences > 1:
                 trained = with_layout(trained, trained.get_layer("grid").layout, sequences=recipe.pack_sequences)
             trained.compile(

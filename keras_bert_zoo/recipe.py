@@ -20,7 +20,7 @@ from keras_bert_zoo.training.evaluation import evaluate
 from keras_bert_zoo.training.fit import History, Settings, fit
 from keras_bert_zoo.training.layouts import choose_layout
 from keras_bert_zoo.training.strategy import strategy
-from keras_bert_zoo.training.workers import Workers, weights_digest
+from keras_bert_zoo.training.workers import Workers, lost_workers, weights_digest
 
 if TYPE_CHECKING:
     from keras_bert_zoo.heads.head import Head
@@ -64,7 +64,7 @@ def finetune(
     workers = Workers(place)
     workers.first(None if out is None else lambda: check_absent(out, overwrite=overwrite))
     keras.utils.set_random_seed(settings.seed)
-    with place.scope():
+    with lost_workers(workers), place.scope():
         loaded = _loaded(source, settings.precision)
         length = min(settings.length, loaded.config.max_position_embeddings)
         settings = dataclasses.replace(settings, length=length)

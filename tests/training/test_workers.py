@@ -201,10 +201,12 @@ def test_errors_of_another_kind_stay_what_they_are():
 
 
 def until_step(process, step):
+    lines = []
     for line in process.stdout:
+        lines.append(line)
         if line.startswith("step") and int(line.split()[1]) >= step:
             return
-    raise AssertionError(process.stderr.read()[-3000:])
+    raise AssertionError("".join(lines) + process.stderr.read()[-3000:])
 
 
 def final(root):

@@ -11,7 +11,7 @@ import keras
 from keras_bert_zoo.errors import ConfigError
 from keras_bert_zoo.training.layouts import place_of
 from keras_bert_zoo.training.optimizer import AdamW
-from keras_bert_zoo.training.xla import check_xla
+from keras_bert_zoo.training.xla import check_compiled, check_xla
 
 
 @keras.saving.register_keras_serializable("keras_bert_zoo")
@@ -45,8 +45,9 @@ class TaskModel(keras.Model):
 
         `gradient_accumulation` cuts every batch into so many parts, of which one at a time is in memory; they make one
         update together, the whole batch's.
-        Raises: ConfigError on XLA for a packed model, and on several replicas that are no TPU's; on parts that the
-        backend, the loss or the optimizer cannot have; on an optimizer made outside of the strategy's scope.
+        Raises: ConfigError on XLA for a packed model, on several replicas that are no TPU's, and where TensorFlow is
+        deterministic; on parts that the backend, the loss or the optimizer cannot have; on an optimizer made outside of
+        the strategy's scope.
         """
         if jit_compile is True and any(getattr(layer, "layout", None) == "packed" for layer in self.layers):
             raise ConfigError(
@@ -66,6 +67,8 @@ class TaskModel(keras.Model):
             jit_compile = False
         with place_of(self):  # for an optimizer or metrics that are named alone
             super().compile(*args, jit_compile=jit_compile, **kwargs)
+        if jit_compile is True:
+            check_compiled(self)
         optimizer: Any = self.optimizer
         if optimizer is not None and keras.backend.backend() == "tensorflow":
             _steps().check_place(self, {"the optimizer": [optimizer.iterations]})

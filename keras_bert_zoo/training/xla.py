@@ -23,3 +23,13 @@ def check_xla(model: keras.Model) -> None:
             f"{model.name}: jit_compile=True works on one device; here are {strategy.num_replicas_in_sync} replicas,"
             " and TensorFlow compiles a step for one of them, which cannot reach the others' weights. Train without it."
         )
+
+
+def check_compiled(model: keras.Model) -> None:
+    """Raises: ConfigError where Keras gave up XLA with no more than a warning: where TensorFlow is deterministic."""
+    if not model.jit_compile:
+        raise ConfigError(
+            f"{model.name}: Keras cannot have jit_compile=True here: TensorFlow compiles nothing once"
+            " tf.config.experimental.enable_op_determinism() was called, as kbz.pretrain does where there is no GPU."
+            " Compile in another process, or pretrain with determinism='off'."
+        )

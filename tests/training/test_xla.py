@@ -1,11 +1,13 @@
 """XLA, on the CPU: every head's training step compiles and gives the numbers of the step that is not compiled."""
 
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tiny
 from every_head import MADE, features, targets
+from tensorflow.python.framework import config
 
 import keras_bert_zoo as kbz
 from keras_bert_zoo.encoder import with_layout
@@ -16,8 +18,24 @@ from keras_bert_zoo.training.evaluation import predict_logits
 from keras_bert_zoo.training.fit import Settings, fit
 from keras_bert_zoo.training.xla import check_xla
 
+
+@pytest.fixture(autouse=True)
+def _not_deterministic():
+    """Undo what a pretraining in the same process asked for: TensorFlow then compiles nothing."""
+    config.disable_op_determinism()
+
+
 STILL = tiny.CONFIG.replace(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 MOOD = kbz.heads.Classification(["bad", "good"], dropout=0.0)
+
+
+@contextmanager
+def _deterministic():
+    config.enable_op_determinism()
+    try:
+        yield
+    finally:
+        config.disable_op_determinism()
 
 
 def _steps(name, compiled, *, layers=3, again=False):
@@ -33,6 +51,7 @@ def _steps(name, compiled, *, layers=3, again=False):
     if head.name == "sentence_embedding":
         x["input_mask"][..., 0] = 1  # as every text has its [CLS]
     model.compile(kbz.adamw(1e-3, steps=9), head.loss(), jit_compile=compiled)
+    assert model.jit_compile is compiled
     losses = [np.max(model.train_on_batch(x, y if len(y) > 1 else y[""])) for _ in range(2)]
     return losses, model.get_weights()
 
@@ -115,6 +134,8 @@ def test_what_cannot_be_compiled():
         fit(bundle.model, MOOD, bundle.tokenizer, tiny.mood_table(), None, settings, verbose=0)
     with pytest.raises(ConfigError, match="pad_to ends at 24, but the model has 23 positions"):
         fit(bundle.model, MOOD, bundle.tokenizer, tiny.mood_table(), None, Settings(length=9, pad_to=24), verbose=0)
+    with _deterministic(), pytest.raises(ConfigError, match="Keras cannot have jit_compile=True here"):
+        bundle.model.compile("adam", MOOD.loss(), jit_compile=True)
     two = SimpleNamespace(name="bert", distribute_strategy=SimpleNamespace(num_replicas_in_sync=2))
     with pytest.raises(ConfigError, match="bert: jit_compile=True works on one device; here are 2 replicas"):
         check_xla(two)

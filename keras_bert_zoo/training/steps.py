@@ -83,10 +83,6 @@ def make_function(model: Any, step: Any) -> Any:
 
     @tf.autograph.experimental.do_not_convert
     def many(iterator: Any) -> Any:
-        logs = one(iterator.get_next())
-        if model.steps_per_execution == 1:
-            return logs
-
         def again(done: Any, logs: Any, found: Any) -> Any:
             logs = one(found.get_value())
             # What is fetched must be used: the last step of the call leaves the next batch where it is.
@@ -96,7 +92,19 @@ def make_function(model: Any, step: Any) -> Any:
         def go_on(done: Any, logs: Any, found: Any) -> Any:
             return tf.logical_and(done < model.steps_per_execution, found.has_value())
 
-        return tf.while_loop(go_on, again, (1, logs, iterator.get_next_as_optional()))[1]
+        if model.run_eagerly or getattr(iterator, "_cardinality", tf.data.UNKNOWN_CARDINALITY) >= 0:
+            logs = one(iterator.get_next())
+            if model.steps_per_execution == 1:
+                return logs
+            return tf.while_loop(go_on, again, (1, logs, iterator.get_next_as_optional()))[1]
+        # At an end it did not know of a distributed iterator gives empty batches; and of a step that fails for want of
+        # a batch, what needs none of it is done all the same: the count of updates goes up.
+        found = iterator.get_next_as_optional()
+        made = one.get_concrete_function(found.get_value()).structured_outputs
+        none = tf.nest.map_structure(lambda each: tf.zeros(each.shape, each.dtype), made)
+        done, logs, _ = tf.while_loop(go_on, again, (0, none, found))
+        with tf.control_dependencies([tf.cond(done > 0, lambda: tf.constant(0, tf.int64), _end)]):
+            return tf.nest.map_structure(tf.identity, logs)
 
     if not model.run_eagerly:
         alone = strategy.num_replicas_in_sync == 1  # TPUs compile by themselves
@@ -111,6 +119,11 @@ def make_function(model: Any, step: Any) -> Any:
         return logs
 
     return function
+
+
+def _end() -> tf.Tensor:
+    """Tell Keras that the data are over, as an iterator does."""
+    return next(iter(tf.data.Dataset.range(0)))
 
 
 def check_place(model: Any, made: Mapping[str, Any]) -> None:

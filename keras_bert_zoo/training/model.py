@@ -133,8 +133,13 @@ class TaskModel(keras.Model):
         """Return outputs as `keras.Model.predict` does, in the rows' order; every process of a cluster has all."""
         if self._shared():
             x, batch_size = _dealer().data(self.distribute_strategy, x, None, None, batch_size), None
-        with _lost_workers(self):
-            return super().predict(x, batch_size, *args, **kwargs)
+        # Keras traces a call of several batches anew for each row of widths that they happen to have.
+        steps, self.steps_per_execution = self.steps_per_execution, 1  # type: ignore[has-type]
+        try:
+            with _lost_workers(self):
+                return super().predict(x, batch_size, *args, **kwargs)
+        finally:
+            self.steps_per_execution = steps
 
     def predict_on_batch(self, x: Any) -> Any:
         """Return the outputs of one batch; under a strategy one device makes them."""

@@ -46,6 +46,21 @@ def test_several_steps_a_call_change_no_number(monkeypatch):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
+def test_prediction_is_traced_for_kinds_of_batches_alone(monkeypatch):
+    bundle = tiny.bundle(HEAD)
+    bundle.model.compile(kbz.adamw(1e-3, steps=9), HEAD.loss(), steps_per_execution=8)
+    traced = []
+    step = bundle.model.predict_step
+    monkeypatch.setattr(bundle.model, "predict_step", lambda data: traced.append(data) or step(data))
+    table = kbz.data.Table.from_lists([" ".join(["film"] * (1 + number % 13)) for number in range(210)])
+    logits = predict_logits(bundle.model, HEAD, bundle.tokenizer, table, batch_size=4, length=17)
+    assert len(traced) <= 3  # the first batch, others of any width, and the last and smaller one
+    assert bundle.model.steps_per_execution == 8
+    for number in (0, 12, 25):
+        (want,) = predict_logits(bundle.model, HEAD, bundle.tokenizer, table.select([number]), length=17)
+        np.testing.assert_allclose(logits[number], want, atol=1e-6)
+
+
 def test_figures_are_in_every_epoch_and_the_best_weights_are_kept(monkeypatch):
     seen = iter([0.4, 0.9, 0.9, 0.1])
     kept = []

@@ -61,7 +61,7 @@ def main():
     options.add_argument("--hidden-size", type=int, default=128)
     options.add_argument("--length", type=int, default=64, help="tokens a row")
     options.add_argument("--batch-size", type=int, default=32, help="rows an update")
-    options.add_argument("--steps", type=int, default=14000, help="updates")
+    options.add_argument("--steps", type=int, default=12000, help="updates")
     options.add_argument("--learning-rate", type=float, default=1e-3)
     options.add_argument("--table", help="tsv, csv or jsonl with text and label to be tuned on; else film reviews")
     options.add_argument("--seeds", type=int, default=3, help="times to tune, 0 for not at all")

@@ -1,5 +1,7 @@
 """Its place makes the helpers beside it importable: `from sizes import VOCAB`."""
 
+import sys
+
 import pytest
 
 # Begun first, for each of them keeps a process busy for longest: the others fill up what is left of the time.
@@ -11,6 +13,15 @@ LONG = """
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+
+
+@pytest.fixture(autouse=True)
+def determinism():
+    """What `kbz.pretrain` asks of TensorFlow holds for the whole process, which runs other tests afterwards."""
+    yield
+    config = sys.modules.get("tensorflow.python.framework.config")
+    if config is not None and config.is_op_determinism_enabled():
+        config.disable_op_determinism()
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from keras_bert_zoo.cli.options import working
+from keras_bert_zoo.cli.options import told_warnings, working
 from keras_bert_zoo.training.strategy import STRATEGIES
 
 
@@ -52,7 +52,8 @@ def chosen_strategy(name: str, device: tuple[str, ...], worker_timeout: float | 
         raise click.UsageError(f"--worker-timeout is for the strategies multi_worker and tpu, not for {name}.")
     if name == "default":
         return name
-    with working("waiting for the other workers" if name == "multi_worker" else "starting TensorFlow"):
+    what = "waiting for the other workers" if name == "multi_worker" else "starting TensorFlow"
+    with working(what), told_warnings():
         from keras_bert_zoo.training.strategy import strategy
 
         options: dict[str, Any] = {"timeout": worker_timeout}

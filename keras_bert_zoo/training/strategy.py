@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,8 +26,8 @@ def strategy(name: str = "default", **options: Any) -> Any:
     """Return a `tf.distribute.Strategy` by its name.
 
     "default" is what TensorFlow takes by itself.  "one_device" is the first GPU, or else the CPU; `devices` names
-    another, such as "GPU:1".  "mirrored" is every GPU of this host, or those that `devices` names, a list.
-    "multi_worker" is the same on several processes: `cluster` is "auto", "tf_config", "slurm", "kubernetes", a
+    another, such as "GPU:1".  "mirrored" is every GPU of this host, or those that `devices` names, a list; where there is
+    no GPU, the CPU, with a warning.  "multi_worker" is the same on several processes: `cluster` is "auto", "tf_config", "slurm", "kubernetes", a
     `training.cluster.Cluster` or one of TensorFlow's cluster resolvers, and `timeout` how many seconds the workers wait
     for one another.  "tpu" is a TPU: `tpu` is "local" for one of this machine (unless given), else its name or
     address, with `zone` and `project` where Google Cloud must be asked, and `timeout` as above.
@@ -74,9 +75,11 @@ def _mirrored(devices: str | Sequence[str] | None = None) -> Any:
     if wanted:
         return tf.distribute.MirroredStrategy(_there("mirrored", wanted))
     if not tf.config.list_logical_devices("GPU"):
-        raise ConfigError(
-            "mirrored: TensorFlow sees no GPU on this machine. Train with the strategy 'default', look at nvidia-smi"
-            " and CUDA_VISIBLE_DEVICES, or name the devices."
+        warnings.warn(
+            "mirrored: TensorFlow sees no GPU on this machine and computes on its CPU. Should there be one, look at"
+            " nvidia-smi and CUDA_VISIBLE_DEVICES.",
+            UserWarning,
+            stacklevel=3,
         )
     return tf.distribute.MirroredStrategy()
 

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tiny
 from fake_heads import Chooser
 
@@ -111,7 +112,7 @@ def test_the_figure_that_tells_the_best_epoch(monkeypatch, monitor, best):
     monkeypatch.setattr(fit_module, "evaluate", lambda *a, **k: dict(zip(names, next(seen), strict=True)))
     head = kbz.heads.Classification(["bad", "good"])
     watch = fit_module._BestEpoch(head, tiny.tokenizer(), tiny.mood_table(), Settings(epochs=5, monitor=monitor))
-    watch.set_model(SimpleNamespace(get_weights=list))
+    watch.set_model(SimpleNamespace(get_weights=list, distribute_strategy=tf.distribute.get_strategy()))
     for epoch in range(5):
         watch.on_epoch_end(epoch, {"loss": 1.5})
     assert watch.best == best

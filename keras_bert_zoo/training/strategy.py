@@ -26,11 +26,12 @@ def strategy(name: str = "default", **options: Any) -> Any:
     """Return a `tf.distribute.Strategy` by its name.
 
     "default" is what TensorFlow takes by itself.  "one_device" is the first GPU, or else the CPU; `devices` names
-    another, such as "GPU:1".  "mirrored" is every GPU of this host, or those that `devices` names, a list; where there is
-    no GPU, the CPU, with a warning.  "multi_worker" is the same on several processes: `cluster` is "auto", "tf_config", "slurm", "kubernetes", a
-    `training.cluster.Cluster` or one of TensorFlow's cluster resolvers, and `timeout` how many seconds the workers wait
-    for one another.  "tpu" is a TPU: `tpu` is "local" for one of this machine (unless given), else its name or
-    address, with `zone` and `project` where Google Cloud must be asked, and `timeout` as above.
+    another, such as "GPU:1".  "mirrored" is every GPU of this host, or those that `devices` names, a list; where there
+    is no GPU, the CPU, with a warning.  "multi_worker" is the same on several processes: `cluster` is "auto",
+    "tf_config", "slurm", "kubernetes", a `training.cluster.Cluster` or one of TensorFlow's cluster resolvers, and
+    `timeout` how many seconds the workers wait for one another.  "tpu" is a TPU: `tpu` is "local" for one of this
+    machine (unless given), else its name or address, with `zone` and `project` where Google Cloud must be asked, and
+    `timeout` as above.
 
     Build and compile the model inside `strategy(...).scope()`.
     Raises: ConfigError on another name, an option it does not take, or devices that are not there; ClusterError where

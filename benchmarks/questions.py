@@ -82,7 +82,7 @@ def ask(path: Any, head: Any, table: Any) -> list[dict[str, Any]]:
     """Return the export's answers, as TensorFlow's loader gives them."""
     import tensorflow as tf
 
-    from keras_bert_zoo.training.answers import plain
+    from keras_bert_zoo.answers import plain
 
     function = tf.saved_model.load(str(path)).signatures["serving_default"]
     answers = []

@@ -19,7 +19,8 @@ from typing import Any
 import click
 
 import keras_bert_zoo as kbz
-from keras_bert_zoo.training.answers import order_by_size, plain
+from keras_bert_zoo.answers import plain
+from keras_bert_zoo.data.sizes import order_by_size
 
 FIGURES = ("f1", "precision", "recall", "accuracy")
 

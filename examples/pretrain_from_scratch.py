@@ -45,11 +45,13 @@ def moods(table):
     return [each.map_labels(lambda rating: "positive" if rating > 0 else "negative") for each in clear]
 
 
-def finetuned(bundle, tables, seed, length):
-    """Return the held-out accuracy of a bundle that is tuned to tell moods."""
+def finetuned(bundle, tables, rows, seed, length):
+    """Return the held-out accuracy of a bundle that is tuned on so many labelled texts, drawn by the seed."""
     train, validation, test = tables
     head = kbz.heads.Classification(labels=sorted(set(train.labels)))
-    settings = Settings(epochs=5, learning_rate=5e-4, length=length, seed=seed)
+    settings = Settings(epochs=5 if rows == len(train) else 10, learning_rate=5e-4, length=length, seed=seed)
+    if rows < len(train):
+        train, _ = train.split([rows / len(train), 1 - rows / len(train)], seed=seed)
     return kbz.finetune(bundle, head, train, validation, test=test, settings=settings, verbose=0).test["accuracy"]
 
 
@@ -61,9 +63,10 @@ def main():
     options.add_argument("--hidden-size", type=int, default=128)
     options.add_argument("--length", type=int, default=64, help="tokens a row")
     options.add_argument("--batch-size", type=int, default=32, help="rows an update")
-    options.add_argument("--steps", type=int, default=11000, help="updates")
+    options.add_argument("--steps", type=int, default=16000, help="updates")
     options.add_argument("--learning-rate", type=float, default=1e-3)
     options.add_argument("--table", help="tsv, csv or jsonl with text and label to be tuned on; else film reviews")
+    options.add_argument("--labelled", type=int, default=1000, help="labelled texts to tune on, beside all there are")
     options.add_argument("--seeds", type=int, default=3, help="times to tune, 0 for not at all")
     given = options.parse_args()
     out = Path(given.out)
@@ -102,7 +105,7 @@ def main():
         validation=out / "held_out",
         learning_rate=given.learning_rate,
         mask_share=0.3,  # twice the paper's, for as many more answers an update: Wettig et al. 2023
-        max_predictions=math.ceil(given.length / 4),  # rows are rarely full
+        max_predictions=math.ceil(0.3 * given.length),
         log_every=every,
         validate_every=2 * every,
         checkpoint_every=2 * every,
@@ -115,15 +118,21 @@ def main():
         f"By the tokens' frequency alone: {baseline:.3f}, a perplexity {math.exp(baseline - losses[-1]):.2f} times that"
     )
 
-    tables = moods(given.table) if given.seeds else None
-    for name in ("pretrained", "random") if given.seeds else ():
-        figures = []
-        for seed in range(given.seeds):
-            keras.utils.set_random_seed(seed)
-            begun = kbz.load(out / "bert") if name == "pretrained" else kbz.Bundle(kbz.build_encoder(config), tokenizer)
-            figures.append(finetuned(begun, tables, seed, given.length))
-        spread = f" ± {stdev(figures):.3f}" if len(figures) > 1 else ""
-        print(f"Tuned from {name} weights: accuracy {mean(figures):.3f}{spread} on {len(tables[2])} held-out texts")
+    if not given.seeds:
+        return
+    tables = moods(given.table)
+    everything = len(tables[0])
+    for rows in sorted({min(given.labelled, everything), everything}):  # labels are what costs; texts alone are plenty
+        for name in ("pretrained", "random"):
+            figures = []
+            for seed in range(given.seeds):
+                keras.utils.set_random_seed(seed)
+                fresh = kbz.Bundle(kbz.build_encoder(config), tokenizer)
+                begun = kbz.load(out / "bert") if name == "pretrained" else fresh
+                figures.append(finetuned(begun, tables, rows, seed, given.length))
+            spread = f" ± {stdev(figures):.3f}" if len(figures) > 1 else ""
+            told = f"Tuned on {rows:,} texts from {name} weights: accuracy {mean(figures):.3f}{spread}"
+            print(f"{told} on {len(tables[2]):,} held-out texts")
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ _PUBLIC: dict[str, str | None] = {
     "errors": None,
     "heads": None,
     "layers": None,
+    "serving": None,
     "text": None,
     "weights": None,
     "zoo": None,

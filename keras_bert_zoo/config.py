@@ -222,3 +222,9 @@ def _refuse_unknown(values: Mapping[str, Any], known: Iterable[str], where: str)
             f"{where}: unknown key{'s'[: len(unknown) > 1]} {', '.join(unknown)}."
             " Nothing is ignored silently: take it out if it does not change the model."
         )
+
+
+def huggingface_dropout(raw: Mapping[str, Any]) -> float:
+    """Return the dropout before the head that a `config.json` means."""
+    own = raw.get("classifier_dropout")
+    return raw.get("hidden_dropout_prob", 0.1) if own is None else own

@@ -31,3 +31,14 @@ class DownloadError(ZooError):
 
 class ClusterError(ZooError):
     """The workers of a cluster cannot find one another, do not agree, or have lost one of them."""
+
+
+class ServingError(ZooError):
+    """A server could not be asked, refused to answer, or answered what nobody can read.
+
+    `status` is its HTTP status or gRPC code, None where it gave none.
+    """
+
+    def __init__(self, message: str, status: int | str | None = None) -> None:
+        super().__init__(message)
+        self.status = status

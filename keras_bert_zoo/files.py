@@ -1,13 +1,15 @@
-"""Writing so that nobody ever sees half of it."""
+"""Writing so that nobody ever sees half of it, and reading JSON."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from keras_bert_zoo.errors import ConfigError
 from keras_bert_zoo.stopping import undone_at_stop
@@ -71,3 +73,16 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def read_json(path: Path, error: type[Exception]) -> dict[str, Any]:
+    """Return the JSON object in a file; what is wrong with it is raised as `error`."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise error(f"{path.parent} has no {path.name}.") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as cause:
+        raise error(f"{path} cannot be read as JSON: {cause}.") from cause
+    if not isinstance(values, dict):
+        raise error(f"{path} holds a JSON {type(values).__name__}, an object was expected.")
+    return values

@@ -7,9 +7,8 @@ again goes on from there; at the end the bundle takes its place.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,19 +21,21 @@ from keras_bert_zoo.card import write_pretraining_card, write_steps_curve
 from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.data.pretraining.manifest import vocabulary_sha256
 from keras_bert_zoo.encoder import build_encoder, with_layout
-from keras_bert_zoo.errors import CheckpointError, ConfigError, DataError, VocabularyError
+from keras_bert_zoo.errors import ConfigError, DataError, VocabularyError
+from keras_bert_zoo.files import read_json
 from keras_bert_zoo.heads.pretraining import Pretraining
+from keras_bert_zoo.rematerialization import rematerialize
 from keras_bert_zoo.stopping import told_to_stop
 from keras_bert_zoo.text.tokenizer import Tokenizer
 from keras_bert_zoo.training.layouts import laid_out
-from keras_bert_zoo.training.pretrain import be_deterministic, make_optimizer, phase_data, run_phases, steps_a_call
+from keras_bert_zoo.training.pretrain import make_optimizer, phase_data, run_phases, steps_a_call
 from keras_bert_zoo.training.progress import Display
 from keras_bert_zoo.training.recipes import Recipe
+from keras_bert_zoo.training.resume import be_deterministic
 from keras_bert_zoo.training.shards import Shards, find_shards
 from keras_bert_zoo.training.strategy import strategy
 from keras_bert_zoo.training.workers import Workers, lost_workers, weights_digest
-from keras_bert_zoo.training.workplace import UNFINISHED, check_free, remove, workplace
-from keras_bert_zoo.weights.tensors import read_json
+from keras_bert_zoo.training.workplace import FREE, check_free, finish, workplace
 
 # Name -> (blocks, hidden size); heads of 64, an inner layer four times as wide.  Source: Turc et al. 2019, table 1.
 SIZES = {
@@ -45,8 +46,6 @@ SIZES = {
     "base": (12, 768),
     "large": (24, 1024),
 }
-# What may change while a run is unfinished: nothing that is learnt depends on it.
-_FREE = ("checkpoint_every", "keep_checkpoints")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +81,7 @@ def pretrain(
     a folder with a tokenizer; or a bundle or what `load` takes, to go on with.  `lower` says whether the vocabulary's
     texts are lower-cased, where the data do not.  `recipe` may be the path of a JSON file.  With `out` the run can be
     killed at any moment: the same call goes on where the newest checkpoint stands, and ends with the same weights as if
-    nothing had happened.  Ctrl-C and SIGTERM save a checkpoint first, then raise `training.pretrain.Stopped`.
+    nothing had happened.  Ctrl-C and SIGTERM save a checkpoint first, then raise `stopping.Stopped`.
     `devices` is a strategy or the name of one, see `strategy`; in a cluster every process makes this call, the chief
     alone writes, and `share_by` says what each one reads: its rows of every batch ("record") or files of its own
     ("file").
@@ -100,7 +99,7 @@ def pretrain(
     phases = [found[phase.data] for phase in recipe.phases]
     held_out = find_shards(recipe.validation) if recipe.validation else None
     keras.utils.set_random_seed(recipe.seed)
-    be_deterministic(recipe.determinism)
+    be_deterministic("off" if recipe.jit_compile else recipe.determinism)
     with lost_workers(workers), place.scope():
         bundle = _begin(model, recipe, vocabulary, lower, [*phases, *([held_out] if held_out else [])])
     data = [
@@ -121,16 +120,19 @@ def pretrain(
         workers.agree(common)
     with ExitStack() as stack:
         work = workers.first(lambda: stack.enter_context(workplace(folder, told, overwrite)))
-        trained = laid_out(bundle.model, recipe.layout)
+        trained = laid_out(bundle.model, recipe.trained_layout)
         head = bundle.head
         with lost_workers(workers), place.scope():
             if recipe.pack_sequences > 1:
                 trained = with_layout(trained, trained.get_layer("grid").layout, sequences=recipe.pack_sequences)
+            if recipe.rematerialize:
+                trained = rematerialize(trained)
             trained.compile(
                 make_optimizer(recipe),
                 head.loss(),  # type: ignore[union-attr]
                 metrics=head.metrics(),  # type: ignore[union-attr]
                 steps_per_execution=steps_a_call(recipe.log_every),
+                jit_compile=recipe.jit_compile,
                 gradient_accumulation=recipe.gradient_accumulation,
             )
             trained.optimizer.build(trained.trainable_variables)  # here, where all workers are
@@ -145,7 +147,9 @@ def pretrain(
             display.end()
         run = PretrainingRun(bundle, kept["rows"], kept["seconds"], kept["damaged"])
         record = {"source": str(model) if isinstance(model, (str, Path)) else "a config", "command": command}
-        workers.first(None if folder is None else lambda: _finish(run, recipe, phases, record, folder))
+        if folder is not None:
+            fill = functools.partial(_write_run, run, recipe, phases, record, folder.name)
+        workers.first(None if folder is None else lambda: finish(folder, fill))
     return run
 
 
@@ -269,7 +273,7 @@ def _settings(
 ) -> dict[str, Any]:
     """Return all that an unfinished run must have in common with the call that goes on with it."""
     told = recipe.to_dict()
-    for name in (*_FREE, "validation"):
+    for name in (*FREE, "validation"):
         del told[name]
     # Data may have moved: what they are counts, not where.
     told["phases"] = [{**phase, "data": shards.told()} for phase, shards in zip(told["phases"], phases, strict=True)]
@@ -281,13 +285,9 @@ def _settings(
     return json.loads(json.dumps(told))
 
 
-def _finish(
-    run: PretrainingRun, recipe: Recipe, phases: Sequence[Shards], told: Mapping[str, Any], folder: Path
+def _write_run(
+    run: PretrainingRun, recipe: Recipe, phases: Sequence[Shards], told: Mapping[str, Any], name: str, folder: Path
 ) -> None:
-    """Write the bundle beside the checkpoints, move its files into place, and let the checkpoints go.
-
-    Killed before its last line, the next call finds the unfinished run and does it again.
-    """
     record = {
         "settings": recipe.to_dict(),
         "instances": [shards.instances for shards in phases],
@@ -296,20 +296,7 @@ def _finish(
         "damaged": run.damaged,
         **told,
     }
-    work = folder / UNFINISHED
-    try:
-        with tempfile.TemporaryDirectory(prefix=".bundle.", dir=work) as name:
-            partial = Path(name)
-            write(run.bundle, partial)
-            (partial / "history.json").write_text(
-                json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-            )
-            write_steps_curve(run.rows, partial / "training.png")
-            write_pretraining_card(run.bundle, record, folder.name, partial / "README.md")
-            for file in sorted(partial.iterdir()):
-                os.replace(file, folder / file.name)
-    except OSError as error:
-        raise CheckpointError(
-            f"{folder} cannot be written: {error}. The checkpoints are in {work}: make room, and run it again."
-        ) from error
-    remove(work)
+    write(run.bundle, folder)
+    (folder / "history.json").write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_steps_curve(run.rows, folder / "training.png")
+    write_pretraining_card(run.bundle, record, name, folder / "README.md")

@@ -92,7 +92,7 @@ def quickstart(
     majority = Counter(labels).most_common(1)[0][1] / len(labels)
     accuracy = (run.test or {})["accuracy"]
     say(f"Held-out accuracy {accuracy:.1%} on {len(test):,} sentences; always the commonest label: {majority:.1%}.")
-    exported = export_bundle(run.bundle, export_to)
+    exported = export_bundle(run.bundle, export_to, run=out)
     say(f"Exported to {exported}. A fresh process with only TensorFlow and TF.Text answers:")
     return Outcome(Path(out), exported, accuracy, majority, len(test), ask_fresh_process(exported, SENTENCES))
 

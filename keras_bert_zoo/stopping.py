@@ -23,6 +23,14 @@ _broken: list[bool] = []
 _waiting: list[bool] = []  # one for each block that Ctrl-C must not cut; true when it came meanwhile
 
 
+class Stopped(Exception):
+    """A signal ended a training after `step`; where it has a folder, the same call goes on from there."""
+
+    def __init__(self, signal: int, step: int) -> None:
+        super().__init__(f"Signal {signal} stopped the training after step {step}.")
+        self.signal, self.step = signal, step
+
+
 @contextmanager
 def undone_at_stop(undo: Callable[[], object]) -> Iterator[None]:
     """Have `undo` called if Ctrl-C ends the process inside the block; what else ends the block must undo itself."""
@@ -112,7 +120,7 @@ def _stop(number: int, frame: object) -> None:
         return
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for undo in reversed(_undo):
-        with suppress(OSError):
+        with suppress(Exception):  # the rest is to be undone all the same
             undo()
     # Straight to the file: the interrupted code may be in the midst of a print.
     os.write(2, (MESSAGE + _SHOW_CURSOR * sys.stderr.isatty()).encode())

@@ -1,7 +1,7 @@
 """One process of a cluster on this machine: python cluster_process.py MODE ROOT INDEX PORT...
 
-MODE "together" does all that tests ask of workers that live, and writes ROOT/told-INDEX.json; "pretrain" begins or goes
-on with ROOT/run and prints a line for every step, so that another process can kill it.
+MODE "together" does all that tests ask of workers that live, and writes ROOT/told-INDEX.json; "pretrain" and
+"finetune" begin or go on with ROOT/run and print a line for every step, so that another process can kill it.
 """
 
 import json
@@ -15,12 +15,14 @@ import tiny
 
 import keras_bert_zoo as kbz
 from keras_bert_zoo.errors import ClusterError, ConfigError
-from keras_bert_zoo.stopping import ended_at_once_if_broken
+from keras_bert_zoo.stopping import Stopped, ended_at_once_if_broken
+from keras_bert_zoo.training import epochs
 from keras_bert_zoo.training import pretrain as loop
 from keras_bert_zoo.training.fit import Settings
 
 CONFIG = tiny.CONFIG.replace(num_hidden_layers=1, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 SETTINGS = Settings(epochs=2, batch_size=7, length=9, learning_rate=1e-2, patience=2, layout="padded")
+LONG = Settings(epochs=9, batch_size=7, length=9, learning_rate=3e-2, layout="padded", checkpoint_every=4)  # 54 updates
 STEPS = 9
 
 
@@ -142,19 +144,25 @@ def main():
     if mode == "together":
         together(root, index)
         return
-    moved = loop._Between.on_train_batch_end
+    between = loop._Between if mode == "pretrain" else epochs.Epochs
+    moved = between.on_train_batch_end
 
     def stepping(self, batch, logs=None):
         moved(self, batch, logs)
         print("step", self.step, flush=True)
 
-    loop._Between.on_train_batch_end = stepping
+    between.on_train_batch_end = stepping
     try:
         place = kbz.strategy("multi_worker", timeout=120)
-        dropping = tiny.CONFIG.replace(num_hidden_layers=1, hidden_dropout_prob=0.1)
-        pretrain(root, place, root / "run", config=dropping, recipe=recipe(root, 60))
+        if mode == "pretrain":
+            dropping = tiny.CONFIG.replace(num_hidden_layers=1, hidden_dropout_prob=0.1)
+            pretrain(root, place, root / "run", config=dropping, recipe=recipe(root, 60))
+        else:
+            tables = [tiny.mood_table(3), tiny.mood_table(1)]
+            how = {"settings": LONG, "devices": place, "out": root / "run", "verbose": 0}
+            kbz.finetune(root / "bert", kbz.heads.Classification(["bad", "good"]), *tables, **how)
         print("done", flush=True)
-    except loop.Stopped as stopped:
+    except Stopped as stopped:
         print("stopped", stopped.step, flush=True)
     except ClusterError as error:
         print("lost", error, flush=True)

@@ -39,6 +39,7 @@ def test_finetune_classifier(folders, tmp_path):
     assert answer(text=tf.constant(texts))["label"].numpy().tolist() == [b"good", b"bad"]
 
 
+@pytest.mark.slow  # the head's commands are tried elsewhere
 def test_fill_mask(tmp_path):
     head = kbz.heads.MaskedLM()
     kbz.save(tiny.bundle(head), tmp_path / "weights")
@@ -77,9 +78,12 @@ def test_pretrain_from_scratch(tmp_path):
 @pytest.mark.slow
 def test_pretrain_from_scratch_and_compare(tmp_path):
     tiny.mood_table(copies=5).write(tmp_path / "mood.tsv")
-    _, _, pretrained, random = pretrain_tiny(tmp_path, "--table", "mood.tsv", "--seeds", "2")
-    for line, name in ((pretrained, "pretrained"), (random, "random")):
-        assert re.match(rf"Tuned from {name} weights: accuracy [01]\.\d{{3}} ± 0\.\d{{3}} on 12 held-out texts$", line)
+    options = ["--table", "mood.tsv", "--seeds", "2", "--labelled", "10"]
+    _, _, *told = pretrain_tiny(tmp_path, *options)
+    runs = [(rows, name) for rows in (10, 36) for name in ("pretrained", "random")]
+    for line, (rows, name) in zip(told, runs, strict=True):
+        begin = rf"Tuned on {rows} texts from {name} weights: accuracy "
+        assert re.match(begin + r"[01]\.\d{3} ± 0\.\d{3} on 12 held-out texts$", line), line
 
 
 def test_next_sentence(tmp_path):
@@ -92,6 +96,7 @@ def test_next_sentence(tmp_path):
     assert lines == [f"{answer['probability']:.3f}  {text}" for text, answer in ranked]
 
 
+@pytest.mark.slow  # the head's commands are tried elsewhere
 def test_answer_questions(folders, tmp_path):
     moods = ["warm", "cold", "funny", "sad"]
     contexts = [
@@ -145,6 +150,7 @@ def test_embed_sentences(folders, tmp_path):
     assert abs(first @ second - float(lines[-5][:5])) < 1e-3
 
 
+@pytest.mark.slow  # the head's commands are tried elsewhere
 def test_tag_words(folders, tmp_path):
     sentences = ["the film was good", "a story and a plot", "it is so sad a film"]
     tags = ["O B-X O O", "O B-X O O B-Y", "O O O O O B-X"]

@@ -14,7 +14,7 @@ PACKAGE = Path(kbz.__file__).parent
 # From the ground up: a room imports from lower floors, and from rooms of its own floor only where NEIGHBOURS says so.
 FLOORS = [
     {"_version", "errors", "stopping"},
-    {"config", "files"},
+    {"answers", "config", "files"},
     {"layers", "text", "data", "weights", "zoo", "estimate"},
     {"encoder", "rematerialization", "training"},
     {"heads"},
@@ -159,6 +159,7 @@ def test_the_public_names():
         "pretrain",
         "rematerialize",
         "save",
+        "serving",
         "strategy",
         "text",
         "weights",
@@ -175,6 +176,7 @@ def test_the_public_names():
         "errors",
         "heads",
         "layers",
+        "serving",
         "text",
         "weights",
         "zoo",

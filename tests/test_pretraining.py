@@ -1,18 +1,20 @@
 """Pretraining whole: killed and gone on with, it ends with the same bits; what it leaves can be fine-tuned."""
 
+import dataclasses
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
 
+import kills
 import numpy as np
 import pretrain_process
 import pytest
 import record_files
 import safetensors.numpy
 import tiny
+from tensorflow.python.framework import config
 
 import keras_bert_zoo as kbz
 from keras_bert_zoo import pretraining
@@ -22,14 +24,6 @@ from keras_bert_zoo.training.fit import Settings
 from keras_bert_zoo.training.resume import checkpoints
 
 CONFIG = pretrain_process.CONFIG
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _determinism_ends_here():
-    yield
-    from tensorflow.python.framework import config
-
-    config.disable_op_determinism()
 
 
 @pytest.fixture(scope="module")
@@ -144,18 +138,7 @@ def test_it_can_be_fine_tuned_at_once(whole, tmp_path):
 def test_killed_at_three_random_moments(root, whole, tmp_path, monkeypatch):
     run, _, kept = whole
     out = tmp_path / "torn"
-    moments = random.Random(11)
-    command = [sys.executable, pretrain_process.__file__, root, out]
-    for _ in range(3):
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            lines = moments.randrange(1, 3)
-            for _ in range(lines):  # so many steps, and then some more, or some of what is between them
-                assert process.stdout.readline().startswith("step ")
-            try:
-                process.wait(timeout=moments.random() / 20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-        assert process.returncode == -signal.SIGKILL
+    kills.at_three_random_moments(pretrain_process.__file__, root, out, calls=2)
     again = Kept(monkeypatch)
     second = pretrain(root, out)
     kept.states |= again.states
@@ -224,6 +207,34 @@ def test_weights_are_gone_on_with_in_lamb_half_precision_whole_words_and_fixed_r
         assert found["loss"] == pytest.approx({row["step"]: row[key] for row in run.rows}, rel=1e-6)
 
 
+def test_rematerialised_blocks_are_the_same_updates(root, tmp_path, monkeypatch):
+    kept = Kept(monkeypatch)
+    runs = [
+        pretrain(root, tmp_path / name, recipe=short(root, rematerialize=name == "less")) for name in ("all", "less")
+    ]
+    for one, other in zip(without_clock(runs[0].rows), without_clock(runs[1].rows), strict=True):
+        assert one == pytest.approx(other, rel=1e-4)
+    assert kept.states["all"].keys() == kept.states["less"].keys()  # so that either goes on from the other's
+    for name, value in kept.states["all"].items():
+        if name.startswith("seeds/"):
+            np.testing.assert_array_equal(value, kept.states["less"][name])
+
+
+@pytest.mark.slow
+def test_a_compiled_step_gives_the_same_losses(root, tmp_path):
+    plain = CONFIG.replace(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    options = {"model": plain, "recipe": short(root, layout="padded", validation=str(root / "held"))}
+    one = pretrain(root, None, **options)
+    config.disable_op_determinism()  # else there is no XLA
+    compiled = dataclasses.replace(options["recipe"], jit_compile=True)
+    two = pretrain(root, tmp_path / "run", **{**options, "recipe": compiled})
+    for ours, theirs in zip(two.rows, one.rows, strict=True):
+        for name in ("loss", "perplexity", "masked_lm_loss", "val_loss"):
+            assert ours[name] == pytest.approx(theirs[name], rel=1e-4), name
+    settings = json.loads((tmp_path / "run/history.json").read_text())["settings"]
+    assert (settings["jit_compile"], settings["shapes"]) == (True, "auto")
+
+
 @pytest.mark.slow
 def test_several_sequences_a_row_are_the_same_updates(root):
     plain = CONFIG.replace(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
@@ -246,6 +257,7 @@ def test_an_unfinished_run_and_other_settings(root, tmp_path, monkeypatch):
         pass
 
     def ends(*arguments, **options):
+        (work / "step-000000003.safetensors").touch()  # something that is worth keeping
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(pretraining, "_settings", lambda *arguments: json.loads((work / "settings.json").read_text()))
             with pytest.raises(ConfigError, match="another process is at work on this run"):
@@ -265,12 +277,10 @@ def test_an_unfinished_run_and_other_settings(root, tmp_path, monkeypatch):
     with pytest.raises(Ends):  # checkpoints at other times are the same run
         pretrain(root, out, recipe=short(root, checkpoint_every=6, keep_checkpoints=5), overwrite=True)
     assert (work / "mark").exists()
-    (out / "README.md").touch()
     with pytest.raises(Ends):
         pretrain(root, out, recipe=short(root, seed=4), overwrite=True)
     assert json.loads((work / "settings.json").read_text())["seed"] == 4
     assert not (work / "mark").exists()
-    assert not (out / "README.md").exists()
     assert os.listdir(tmp_path) == ["run"]
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 import keras_bert_zoo as kbz
 from keras_bert_zoo.errors import ConfigError
 from keras_bert_zoo.recipe import finetune
+from keras_bert_zoo.serving.figures import read_run
 from keras_bert_zoo.training.fit import Settings
 
 SETTINGS = Settings(epochs=2, batch_size=8, learning_rate=1e-2, length=9, seed=5)
@@ -33,6 +34,7 @@ def run(weights, tmp_path_factory):
         out=out,
         settings=SETTINGS,
         command="kbz train encoder --out mood",
+        read={"train": "t.tsv"},
         verbose=0,
     )
     return made, out
@@ -56,6 +58,18 @@ def test_history(run):
     assert history["settings"]["seed"] == 5
     assert history["settings"]["layout"] == "packed"  # what "auto" came to
     assert history["command"] == "kbz train encoder --out mood"
+
+
+def test_the_history_says_which_rows_gave_its_figures(run):
+    """So an export's figures can be measured on the same rows, and set beside them."""
+    made, out = run
+    told = read_run(out)
+    assert [(part.name, part.rows) for part in told.parts] == [("test", 24), ("validation", 12)]
+    assert told.part_of(tiny.mood_table(2)).figures == made.test
+    best = made.history.epochs[made.history.best]
+    assert told.part_of(tiny.mood_table()).figures["accuracy"] == best["val_accuracy"]
+    assert told.part_of(tiny.mood_table(3)) is None
+    assert told.read == {"train": "t.tsv"}
 
 
 def test_the_picture_shows_something(run):

@@ -1,6 +1,8 @@
 """Several seeds: each is the run it would be alone, the best is kept, and the figures are summed up as numpy does."""
 
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from keras_bert_zoo import seeds as seeds_module
 from keras_bert_zoo.errors import ConfigError
 from keras_bert_zoo.recipe import Run, finetune
 from keras_bert_zoo.seeds import finetune_seeds, mean_and_std
+from keras_bert_zoo.stopping import Stopped
+from keras_bert_zoo.training import epochs
 from keras_bert_zoo.training.fit import History, Settings
 
 HEAD = kbz.heads.Classification(["bad", "good"])
@@ -80,6 +84,82 @@ def test_which_run_is_kept(monkeypatch):
     assert (repeats.kept, repeats.run.bundle) == (1, 4)  # the first of two equals
     assert [figures["val_accuracy"] for figures in repeats.figures] == [0.5, 0.8, 0.8, 0.1]
     assert finetune_seeds("a folder", HEAD, table, seeds=[8, 2]).kept == 0  # nothing tells which is better
+
+
+class Ends(Exception):
+    pass
+
+
+def test_a_run_that_ends_goes_on_with_the_seeds_that_are_left(tmp_path, monkeypatch, capsys):
+    table, out = tiny.mood_table(), tmp_path / "mood"
+    used, losses = [], {3: 0.5, 4: 0.2, 5: 0.7, 6: 0.4}
+    moments = [(4, "before"), (5, "after"), (6, "before")]  # of which seed's run, and whether it is finished then
+
+    def run(source, head, train, validation, *, out, settings, **options):
+        used.append(settings.seed)
+        if moments and moments[0] == (settings.seed, "before"):
+            moments.pop(0)
+            (out / "unfinished").mkdir(parents=True, exist_ok=True)  # with checkpoints, say
+            raise Ends
+        epochs = [{"val_loss": 9.0}, {"val_loss": losses[settings.seed]}]
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "history.json").write_text(json.dumps({"epochs": epochs, "best_epoch": 2, "test": {"loss": 0.1}}))
+        (out / "README.md").write_text(f"# {out.name}, seed {settings.seed}\n")
+        (out / "unfinished").exists() and (out / "unfinished").rmdir()
+        if moments and moments[0] == (settings.seed, "after"):
+            moments.pop(0)
+            raise Ends
+        return Run(kbz.Bundle, History(epochs, 1), {"loss": 0.1})
+
+    monkeypatch.setattr(seeds_module, "finetune", run)
+    monkeypatch.setattr(seeds_module, "load", lambda source, dtype: (loaded.append(source), tiny.bundle())[1])
+    loaded = []
+
+    def repeats(**options):
+        return finetune_seeds(
+            "a folder", HEAD, table, table, seeds=range(3, 7), out=out, **{"settings": SETTINGS, **options}
+        )
+
+    for _ in range(3):
+        with pytest.raises(Ends):
+            repeats()
+    assert os.listdir(out) == ["unfinished"]
+    with pytest.raises(ConfigError, match=r"unfinished run with other settings: settings.epochs is 7, was 1. Repeat"):
+        repeats(settings=Settings(**{**vars(SETTINGS), "epochs": 7}))
+    made = repeats(settings=Settings(**{**vars(SETTINGS), "seed": 1, "checkpoint_every": 4}))  # neither counts
+    assert used == [3, 4, 4, 5, 6, 6]  # the fifth seed's run was finished, and is not made again
+    assert [figures["val_loss"] for figures in made.figures] == [0.5, 0.2, 0.7, 0.4]
+    assert made.figures[2]["test_loss"] == 0.1
+    assert (made.kept, made.run.history.best, made.run.test) == (1, 1, {"loss": 0.1})
+    assert [path.relative_to(out).as_posix() for path in loaded] == ["unfinished/seed-4/mood"]
+    assert made.run.bundle.max_length == 9
+    assert sorted(os.listdir(out)) == ["README.md", "history.json", "seeds.json"]
+    assert (out / "README.md").read_text().startswith("# mood, seed 4\n")
+    assert json.loads((out / "seeds.json").read_text())["kept"] == 4
+    assert os.listdir(tmp_path) == ["mood"]
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == ["Going on after 1 of 4 seeds.", "Going on after 2 of 4 seeds.", "Going on after 3 of 4 seeds."]
+
+
+@pytest.mark.slow
+def test_seeds_that_a_signal_stops_end_as_if_it_had_not_come(folders, tmp_path, monkeypatch):
+    table, polled, sent = tiny.mood_table(), epochs.Epochs._between, []
+
+    def between(self, *, due):
+        if self.settings.seed == 9 and not sent:
+            sent.append(os.kill(os.getpid(), signal.SIGTERM))
+        polled(self, due=due)
+
+    options = {"seeds": [4, 9], "settings": SETTINGS, "verbose": 0}
+    whole = finetune_seeds(folders / "encoder", HEAD, table, table, **options)
+    monkeypatch.setattr(epochs.Epochs, "_between", between)
+    with pytest.raises(Stopped):
+        finetune_seeds(folders / "encoder", HEAD, table, table, out=tmp_path / "run", **options)
+    again = finetune_seeds(folders / "encoder", HEAD, table, table, out=tmp_path / "run", **options)
+    assert (again.figures, again.kept) == (whole.figures, whole.kept)
+    for one in (again.run.bundle, kbz.load(tmp_path / "run")):
+        for got, want in zip(one.model.get_weights(), whole.run.bundle.model.get_weights(), strict=True):
+            np.testing.assert_array_equal(got, want)
 
 
 def test_what_cannot_be_repeated(tmp_path):

@@ -16,14 +16,16 @@ from keras_bert_zoo.stopping import end_on_interrupt, undone_at_stop
 end_on_interrupt()
 def broken():
     raise OSError("it cannot be undone")
+def broken_too():
+    raise RuntimeError("reentrant call")
 try:
     with new_folder("run") as folder, new_file(Path("figures.json")) as aside, undone_at_stop(broken):
         (folder / "half.txt").write_text("half")
         aside.write_text("half")
-        with undone_at_stop(lambda: print("the first", sorted(os.listdir()), flush=True)):
+        with undone_at_stop(lambda: os.write(1, b"the first")):
             pass
-        with undone_at_stop(lambda: print("undone", len(os.listdir()), flush=True)):
-            print("ready", flush=True)
+        with undone_at_stop(lambda: os.write(1, f"undone {len(os.listdir())}\\n".encode())), undone_at_stop(broken_too):
+            print("ready", flush=True)  # the signal may come in the midst of it, so what is undone cannot print
             while True:
                 signal.pause()
 finally:

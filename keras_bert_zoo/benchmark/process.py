@@ -28,7 +28,8 @@ class Worker:
         self._failure: str | None = None  # why it is no more
         with log.open("wb") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "keras_bert_zoo.benchmark.worker", module, str(setup)],
+                # unbuffered: what a library printed is in the log even where the worker is killed
+                [sys.executable, "-u", "-m", "keras_bert_zoo.benchmark.worker", module, str(setup)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

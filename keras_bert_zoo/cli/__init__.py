@@ -15,7 +15,7 @@ from keras_bert_zoo.stopping import end_on_interrupt, ended_at_once_if_broken
 
 COMMANDS = (
     *("quickstart", "presets", "train", "evaluate", "predict", "export", "convert"),
-    *("vocabulary", "pretraining-data", "pretrain", "benchmark", "estimate"),
+    *("serve", "vocabulary", "pretraining-data", "pretrain", "benchmark", "estimate"),
 )
 
 

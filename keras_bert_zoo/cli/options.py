@@ -19,17 +19,23 @@ from keras_bert_zoo.errors import DataError
 _FILE_WIDTH = 2000  # a file has no edge to wrap a table's cells at
 
 
-def column_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the names of a table's columns."""
-    for option in reversed(
-        (
-            click.option("--text", default="text", show_default=True, help="Column of the text."),
-            click.option("--text-pair", help="Column of the second text, for pairs."),
-            click.option("--label", default="label", show_default=True, help="Column of the label."),
-        )
-    ):
-        function = option(function)
-    return function
+def together(*options: Callable[..., Any]) -> Callable[..., Any]:
+    """Return several options as one decorator; help shows them in this order."""
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
+# The names of a table's columns.
+column_options = together(
+    click.option("--text", default="text", show_default=True, help="Column of the text."),
+    click.option("--text-pair", help="Column of the second text, for pairs."),
+    click.option("--label", default="label", show_default=True, help="Column of the label."),
+)
 
 
 class _Setting(click.ParamType):

@@ -1,42 +1,37 @@
-"""Options that say where a model is trained."""
+"""Options that say where a model is trained, and how such a command ends when it is stopped."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import os
+import sys
+from typing import Any, NoReturn
 
 import click
 
-from keras_bert_zoo.cli.options import told_warnings, working
+from keras_bert_zoo.cli.options import together, told_warnings, working
+from keras_bert_zoo.stopping import Stopped
 from keras_bert_zoo.training.strategy import STRATEGIES
 
-
-def strategy_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a strategy."""
-    for option in reversed(
-        (
-            click.option(
-                "--strategy",
-                type=click.Choice(STRATEGIES),
-                default="default",
-                show_default=True,
-                metavar="NAME",
-                help="default; one_device; mirrored, all GPUs of this host; multi_worker, processes that TF_CONFIG,"
-                " Slurm or Kubernetes tell; tpu.",
-            ),
-            click.option(
-                "--device", multiple=True, help="GPU:1 for one_device, several for mirrored; a TPU's name or address."
-            ),
-            click.option(
-                "--worker-timeout",
-                type=click.FloatRange(0, min_open=True),
-                metavar="SECONDS",
-                help="How long workers wait for one another; 300 unless given.",
-            ),
-        )
-    ):
-        function = option(function)
-    return function
+strategy_options = together(
+    click.option(
+        "--strategy",
+        type=click.Choice(STRATEGIES),
+        default="default",
+        show_default=True,
+        metavar="NAME",
+        help="default; one_device; mirrored, all GPUs of this host; multi_worker, processes that TF_CONFIG,"
+        " Slurm or Kubernetes tell; tpu.",
+    ),
+    click.option(
+        "--device", multiple=True, help="GPU:1 for one_device, several for mirrored; a TPU's name or address."
+    ),
+    click.option(
+        "--worker-timeout",
+        type=click.FloatRange(0, min_open=True),
+        metavar="SECONDS",
+        help="How long workers wait for one another; 300 unless given.",
+    ),
+)
 
 
 def chosen_strategy(name: str, device: tuple[str, ...], worker_timeout: float | None) -> Any:
@@ -69,3 +64,15 @@ def is_chief(place: Any) -> bool:
     from keras_bert_zoo.training.workers import Workers
 
     return Workers(place).is_chief
+
+
+def end_stopped(stopped: Stopped, place: Any) -> NoReturn:
+    """Say where a signal stopped a training, and end with the code that a shell gives for that signal.
+
+    At once: an orderly end would wait for TensorFlow's threads, some of which then crash.
+    """
+    if is_chief(place):
+        click.echo(f"Stopped after step {stopped.step:,}. The same command goes on from there.", err=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(128 + stopped.signal)

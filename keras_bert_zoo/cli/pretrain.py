@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import shlex
 import sys
 from contextlib import nullcontext
@@ -20,7 +19,9 @@ from keras_bert_zoo.cli.options import (
     print_json,
     working,
 )
-from keras_bert_zoo.cli.places import chosen_strategy, is_chief, strategy_options
+from keras_bert_zoo.cli.places import chosen_strategy, end_stopped, is_chief, strategy_options
+from keras_bert_zoo.cli.tuning import checkpoint_options, compiling_options
+from keras_bert_zoo.stopping import Stopped
 from keras_bert_zoo.training import recipes
 from keras_bert_zoo.training.recipes import Phase, Recipe
 from keras_bert_zoo.training.shares import SHARINGS
@@ -74,16 +75,15 @@ _COUNT = click.IntRange(1)
 @_number("mask_share", float, "Share of the tokens that is asked about.")
 @_number("max_predictions", _COUNT, "Most tokens of a row that are; unless given, as the data say.")
 @click.option("--whole-words", is_flag=True, help="Mask all pieces of a word or none.")
-@_choice("shapes", recipes.SHAPES, "Cut batches to their longest row, or leave all alike.")
+@_choice("shapes", recipes.SHAPES, "Cut batches to their longest row, or leave all alike, as auto does for XLA.")
 @_number("pack_sequences", _COUNT, "Most sequences that share a row; 8 suits short texts.")
 @_choice("layout", recipes.LAYOUTS, "Packed skips padding; same numbers. Auto: packed on one device.")
 @click.option("--skip-corrupt", is_flag=True, help="Count damaged rows and go on, instead of ending.")
-@_choice("determinism", recipes.DETERMINISM, "Same bits every time; auto: where there is no GPU.")
+@compiling_options
 @_number("seed", click.IntRange(0), "Same seed, same numbers.")
 @_number("log_every", _COUNT, "Updates between figures.")
 @_number("validate_every", _COUNT, "Updates between measuring held-out rows.")
-@_number("checkpoint_every", _COUNT, "Updates between checkpoints.")
-@_number("keep_checkpoints", _COUNT, "Checkpoints that are kept.")
+@checkpoint_options
 @strategy_options
 @choice_option("--share-by", SHARINGS, "What a worker reads: its rows of every batch, or files of its own.")
 @click.option("--tensorboard", type=click.Path(), help="Folder for TensorBoard's files.")
@@ -141,7 +141,6 @@ def command(
     place = chosen_strategy(strategy, device, worker_timeout)
     with working("starting TensorFlow"):
         from keras_bert_zoo.pretraining import pretrain
-        from keras_bert_zoo.training.pretrain import Stopped
     with working("pretraining") if as_json else nullcontext():
         try:
             run = pretrain(
@@ -158,9 +157,7 @@ def command(
                 verbose=fit_verbosity(as_json),
             )
         except Stopped as stopped:
-            if is_chief(place):
-                click.echo(f"Stopped after step {stopped.step:,}. The same command goes on from there.", err=True)
-            _end(128 + stopped.signal)
+            end_stopped(stopped, place)
     if not is_chief(place):
         return
     last = {name: value for name, value in run.rows[-1].items() if name not in _NOT_TOLD}
@@ -178,10 +175,3 @@ def _fitting(ctx: click.Context, settings: dict[str, Any], steps: int) -> dict[s
         if not given(ctx, name):
             settings[name] = max(settings[name] // every, 1) * every
     return settings
-
-
-def _end(code: int) -> None:
-    """End at once: an orderly end would wait for TensorFlow's threads, some of which then crash."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)

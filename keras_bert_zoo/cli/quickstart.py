@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from keras_bert_zoo.cli.options import fit_verbosity, json_option, print_json
+from keras_bert_zoo.cli.places import end_stopped
+from keras_bert_zoo.stopping import Stopped
 
 
 @click.command()
@@ -25,7 +27,12 @@ def command(out: str, export_to: str, as_json: bool) -> None:
     """
     from keras_bert_zoo.quickstart import SENTENCES, quickstart
 
-    outcome = quickstart(out, export_to, say=lambda line: click.echo(line, err=as_json), verbose=fit_verbosity(as_json))
+    try:
+        outcome = quickstart(
+            out, export_to, say=lambda line: click.echo(line, err=as_json), verbose=fit_verbosity(as_json)
+        )
+    except Stopped as stopped:
+        end_stopped(stopped, "default")
     if as_json:
         print_json(
             {

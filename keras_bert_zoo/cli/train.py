@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import click
@@ -26,11 +27,17 @@ from keras_bert_zoo.cli.options import (
     told_warnings,
     working,
 )
-from keras_bert_zoo.cli.places import chosen_strategy, is_chief, strategy_options
-from keras_bert_zoo.cli.tuning import print_repeats, tuning_options, usual_length
+from keras_bert_zoo.cli.places import chosen_strategy, end_stopped, is_chief, strategy_options
+from keras_bert_zoo.cli.tuning import (
+    checkpoint_options,
+    compiling_options,
+    print_repeats,
+    tuning_options,
+    usual_length,
+)
 from keras_bert_zoo.data.glue import GLUE, Task
-from keras_bert_zoo.files import check_absent
 from keras_bert_zoo.heads import HEADS, summaries
+from keras_bert_zoo.stopping import Stopped
 
 
 class _Train(click.Command):
@@ -59,7 +66,7 @@ class _Train(click.Command):
 @set_option
 @click.option("--labels", help="The labels, parted by commas, in their order; unless given, those in the table.")
 @click.option("--out", required=True, type=click.Path(), help="Folder of the run.")
-@click.option("--overwrite", is_flag=True, help="Replace the folder if it is there.")
+@click.option("--overwrite", is_flag=True, help="Replace what the folder holds, unless it is this run, unfinished.")
 @click.option("--epochs", type=click.IntRange(1), default=3, show_default=True, help="Passes over the table.")
 @batch_size_option
 @click.option("--learning-rate", type=float, default=5e-5, show_default=True, help="Highest learning rate.")
@@ -79,6 +86,8 @@ class _Train(click.Command):
 )
 @strategy_options
 @tuning_options
+@compiling_options
+@checkpoint_options
 @click.option(
     "--seeds", type=click.IntRange(1), default=1, show_default=True, help="Train so often, with seeds in a row."
 )
@@ -121,8 +130,9 @@ def command(
 
     SOURCE is a preset, a folder or hf://organisation/name.  Files are tables (tsv, csv, jsonl), or what the head
     below reads; the data set movie_snippets brings its own validation and test rows.  --glue chooses columns, head,
-    labels and monitor of a GLUE task.  The run's folder holds the model of the best epoch, its history and a model
-    card, and appears when all is done.
+    labels and monitor of a GLUE task.  The run's folder ends up with the model of the best epoch, its history and a
+    model card.  While it goes on the folder holds checkpoints: after a kill the same command goes on where it stood and
+    ends with the very same weights.  Ctrl-C saves a checkpoint first.
 
     \b
     Examples:
@@ -135,8 +145,9 @@ def command(
       kbz train minilm_l6_h384_uncased --glue mrpc --train MRPC/train.tsv --validation MRPC/dev.tsv --out runs/mrpc
     """
     from keras_bert_zoo.data import DATASETS, read_splits
+    from keras_bert_zoo.training.workplace import check_free
 
-    check_absent(out, overwrite=overwrite)
+    check_free(Path(out).expanduser(), overwrite)
     for option, value in (("patience", patience), ("monitor", monitor)):
         if value is not None and validation_file is None and train_file not in DATASETS:
             raise click.UsageError(f"--{option} watches the validation data: give --validation too.")
@@ -152,16 +163,9 @@ def command(
     if class_weight is not None and head != "classification":
         raise click.UsageError(f"--class-weight belongs to the head 'classification', not to '{head}'.")
     with working("reading"), told_warnings():
-        train, validation, test = read_splits(
-            train_file,
-            validation_file,
-            test_file,
-            text=text,
-            label=label,
-            text_pair=text_pair,
-            kind=HEADS[head].reader,
-            glue=glue,
-        )
+        files = {"train": train_file, "validation": validation_file, "test": test_file}
+        how = {"text": text, "label": label, "text_pair": text_pair, "kind": HEADS[head].reader, "glue": glue}
+        train, validation, test = read_splits(**files, **how)
     fetched(source)
     place = chosen_strategy(strategy, device, worker_timeout)
     with working("starting TensorFlow"):
@@ -177,31 +181,35 @@ def command(
         options = {"labels": named, "dropout": dropout, "pair": True if text_pair else None}
         made = _head(head, config, options, dict(settings), train.labels or [])
     with working("fine-tuning") if as_json else nullcontext():  # else Keras shows its own bar
-        done = learn(
-            source,
-            made,
-            train,
-            validation,
-            test=test,
-            out=out,
-            overwrite=overwrite,
-            settings=Settings(
-                epochs=epochs,
-                batch_size=batch_size,
-                learning_rate=learning_rate,
-                warmup=warmup,
-                length=max_length or usual_length(HEADS[head].length, tuning["pad_to"]),
-                monitor=monitor,
-                patience=patience,
-                class_weight=class_weight,
-                seed=seed,
-                layout=layout,
-                **tuning,
-            ),
-            devices=place,
-            command=shlex.join(["kbz", *sys.argv[1:]]),
-            verbose=fit_verbosity(as_json),
-        )
+        try:
+            done = learn(
+                source,
+                made,
+                train,
+                validation,
+                test=test,
+                out=out,
+                overwrite=overwrite,
+                settings=Settings(
+                    epochs=epochs,
+                    batch_size=batch_size,
+                    learning_rate=learning_rate,
+                    warmup=warmup,
+                    length=max_length or usual_length(HEADS[head].length, tuning["pad_to"]),
+                    monitor=monitor,
+                    patience=patience,
+                    class_weight=class_weight,
+                    seed=seed,
+                    layout=layout,
+                    **tuning,
+                ),
+                devices=place,
+                read={**files, **how},
+                command=shlex.join(["kbz", *sys.argv[1:]]),
+                verbose=fit_verbosity(as_json),
+            )
+        except Stopped as stopped:
+            end_stopped(stopped, place)
     if not is_chief(place):
         return
     run = done.run if seeds > 1 else done

@@ -1,14 +1,14 @@
-"""The options of `kbz train` that say how its steps are computed, and how deep they reach."""
+"""The options of `kbz train`, and some of `kbz pretrain`, that say how steps are computed and how deep they reach."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
-from keras_bert_zoo.cli.options import print_json, print_table
-from keras_bert_zoo.training.recipes import PRECISIONS
+from keras_bert_zoo.cli.options import choice_option, print_json, print_table, together
+from keras_bert_zoo.training.recipes import DETERMINISM, PRECISIONS
 
 
 class _Lengths(click.ParamType):
@@ -57,44 +57,35 @@ def print_repeats(
     print_table(("figure", "kept run", "mean ± std"), rows)
 
 
-def tuning_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options; each is a field of `Settings` of the same name."""
-    for option in reversed(
-        (
-            click.option(
-                "--layer-decay",
-                type=float,
-                default=1.0,
-                show_default=True,
-                help="Layer-wise decay: each layer learns so many times as fast as the one above.",
-            ),
-            click.option(
-                "--freeze-layers",
-                type=click.IntRange(0),
-                default=0,
-                show_default=True,
-                metavar="INTEGER",
-                help="Keep the embeddings and so many first layers as they are.",
-            ),
-            click.option(
-                "--precision", type=click.Choice(PRECISIONS), help="What is computed in; float32 unless given."
-            ),
-            click.option(
-                "--gradient-accumulation",
-                type=click.IntRange(1),
-                default=1,
-                show_default=True,
-                metavar="INTEGER",
-                help="Parts of a batch that follow one another, for less memory; one update.",
-            ),
-            click.option("--rematerialize", is_flag=True, help="Less memory for a third more compute."),
-            click.option("--jit-compile", is_flag=True, help="Compile the step with XLA, once for each length."),
-            click.option(
-                "--pad-to", type=_Lengths(), help="Pad batches to the next of these lengths: 128 or 32,64,128."
-            ),
-            click.option("--drop-remainder", is_flag=True, help="Leave out an epoch's last batch if it is not full."),
-            click.option("--steps-per-execution", type=click.IntRange(1), help="Steps a call; unless given, as suits."),
-        )
-    ):
-        function = option(function)
-    return function
+def _count(name: str, default: int, text: str, *, least: int = 1) -> Any:
+    kind = click.IntRange(least)
+    return click.option(name, type=kind, default=default, show_default=True, metavar="INTEGER", help=text)
+
+
+# Each is a field of `Settings` of the same name.
+tuning_options = together(
+    click.option(
+        "--layer-decay",
+        type=float,
+        default=1.0,
+        show_default=True,
+        help="Layer-wise decay: each layer learns so many times as fast as the one above.",
+    ),
+    _count("--freeze-layers", 0, "Keep the embeddings and so many first layers as they are.", least=0),
+    click.option("--precision", type=click.Choice(PRECISIONS), help="What is computed in; float32 unless given."),
+    _count("--gradient-accumulation", 1, "Parts of a batch that follow one another, for less memory; one update."),
+    click.option("--pad-to", type=_Lengths(), help="Pad batches to the next of these lengths: 128 or 32,64,128."),
+    click.option("--drop-remainder", is_flag=True, help="Leave out an epoch's last batch if it is not full."),
+    click.option("--steps-per-execution", type=click.IntRange(1), help="Steps a call; unless given, as suits."),
+)
+
+# How steps are computed, and how a run outlives its process: fields of `Settings` and of `Recipe`.
+compiling_options = together(
+    click.option("--rematerialize", is_flag=True, help="Less memory for a third more compute."),
+    click.option("--jit-compile", is_flag=True, help="Compile the step with XLA, once for each length."),
+    choice_option("--determinism", DETERMINISM, "Same bits every time; auto: where there is no GPU and no XLA."),
+)
+checkpoint_options = together(
+    _count("--checkpoint-every", 1000, "Updates between checkpoints."),
+    _count("--keep-checkpoints", 2, "Checkpoints that are kept."),
+)

@@ -7,7 +7,7 @@ Everything is a function of (seed, number of the pass), so the same seed gives t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +38,8 @@ def batches(
     by_length: bool | None = None,
     drop_remainder: bool = False,
     pad_to: int | Sequence[int] | None = None,
+    draw: Callable[[], tf.Tensor] | None = None,
+    skip: int = 0,
 ) -> tf.data.Dataset:
     """Return (features, targets) batches of a table, ready for `model.fit`.
 
@@ -50,6 +52,9 @@ def batches(
     `pad_to` is for what compiles a graph for each shape, such as XLA: batches are padded to the next of these lengths,
     not to their own longest row.  With one length and `drop_remainder`, which leaves out a last batch that is not full,
     every shape is known before the first batch comes.
+
+    `draw` gives the number, int64 [], that the coming pass is drawn from, one of `pass_draws`; unless given, every pass
+    has another.  Of each pass the first `skip` batches are left out.
 
     Raises: DataError on an empty table or a label the head does not know, naming file and line; ConfigError on a
     `pad_to` that is shorter than `length`, or rows that do not fill one batch where the rest is dropped.
@@ -86,6 +91,7 @@ def batches(
         places = tf.range(count, dtype=tf.int32)
         if shuffle and by_length:
             places = tf.argsort(tf.random.stateless_uniform([count], tf.stack([draw, 2])))
+        places = places[skip:]
         number = draw if shuffle else tf.constant(seed, tf.int64)  # of the pass: without shuffling all are the same
         return tf.data.Dataset.from_tensor_slices(places).map(
             lambda i: (order[i * batch_size : (i + 1) * batch_size], number)
@@ -107,13 +113,28 @@ def batches(
             features, packed = head.widened(features, packed, width, tokenizer.pad_id)
         return {name: features[name] for name in head.inputs}, packed
 
-    draws = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).take(1)
-    dataset = draws.flat_map(one_pass).apply(tf.data.experimental.assert_cardinality(count))
+    draws = _draws(seed)
+    if draw is not None:
+        draws = tf.data.Dataset.from_tensors(0).map(tf.autograph.experimental.do_not_convert(lambda _: draw()))
+    dataset = draws.flat_map(one_pass).apply(tf.data.experimental.assert_cardinality(count - skip))
     dataset = made_ahead(dataset, gather)
     if len(widths) == 1:  # all batches have the first one's shapes, the last one's rows apart
         first = gather(tf.range(min(batch_size, rows)), tf.constant(seed, tf.int64))
         dataset = with_shapes(dataset, first, batch_size if drop_remainder else None)
     return dataset
+
+
+def pass_draws(seed: int) -> Iterator[int]:
+    """Yield what each pass of `batches` is drawn from in a `fit`, which begins every one of them twice."""
+    draws = _draws(seed)
+    while True:
+        yield int(next(iter(draws)))
+        next(iter(draws))
+
+
+def _draws(seed: int) -> tf.data.Dataset:
+    """Return a dataset of one number, another each time it is begun."""
+    return tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).take(1)
 
 
 def table_columns(table: Table, head: Head, names: tuple[str, ...] | None = None) -> dict[str, list[Any]]:

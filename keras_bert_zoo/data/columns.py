@@ -14,10 +14,15 @@ if TYPE_CHECKING:
 
 def check_columns(head: Head, columns: Mapping[str, Sequence[Any]]) -> None:
     """Check the columns handed in by a caller.  Raises: DataError on wrong names, types or lengths."""
-    if set(columns) != set(head.columns):
-        raise DataError(f"The head '{head.name}' reads {', '.join(head.columns)}; it was given {', '.join(columns)}.")
+    check_texts(f"The head '{head.name}'", {name: head.ranks.get(name, 1) for name in head.columns}, columns)
+
+
+def check_texts(reader: str, ranks: Mapping[str, int], columns: Mapping[str, Sequence[Any]]) -> None:
+    """Check columns for what reads strings, or with rank 2 lists of them.  Raises: DataError, see `check_columns`."""
+    if set(columns) != set(ranks):
+        raise DataError(f"{reader} reads {', '.join(ranks)}; it was given {', '.join(columns)}.")
     for name, values in columns.items():
-        lists = head.ranks.get(name, 1) == 2
+        lists = ranks[name] == 2
         if isinstance(values, (str, bytes)) or not all(
             _strings(value) if lists else _string(value) for value in values
         ):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from keras_bert_zoo.data.datasets import DATASETS, load_dataset
 from keras_bert_zoo.data.glue import read_glue
@@ -22,6 +23,8 @@ READERS: dict[str, tuple[str, str]] = {
     "pairs": ("keras_bert_zoo.data.pairs", "read_pairs"),
     "tagged": ("keras_bert_zoo.data.conll", "read_tagged"),
 }
+
+_HOW = ("text", "label", "text_pair", "kind", "glue")  # arguments of `read_splits` that are no files
 
 
 def reader(name: str) -> Callable[..., Table]:
@@ -58,6 +61,20 @@ def read_splits(
         return reader(kind)(path, text=text, label=label, text_pair=text_pair)
 
     return read(train), read(validation) if validation else None, read(test) if test else None
+
+
+def read_part(part: str, how: Mapping[str, Any]) -> Table:
+    """Read one part of a run's data again: "train", "validation" or "test".
+
+    `how` holds the arguments that `read_splits` was called with.  Raises: DataError, see `read_splits`; also where
+    `how` names no such part.
+    """
+    if how["train"] in DATASETS:
+        return getattr(load_dataset(how["train"]), part)
+    path = how.get(part)
+    if not path:
+        raise DataError(f"The run had no {part} data of its own.")
+    return read_splits(path, **{name: how[name] for name in _HOW if how.get(name) is not None})[0]
 
 
 def read_texts(path: str, *, text: str = "text", text_pair: str | None = None) -> dict[str, list[str]]:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
+from keras_bert_zoo.answers import log_probabilities
 from keras_bert_zoo.heads.head import SENTENCE_PLACES, Head, Where, check_labels, label_index
 from keras_bert_zoo.training.metrics import F1, MacroF1, MatthewsCorrelation
 
@@ -22,6 +23,7 @@ class Classification(Head):
     name: ClassVar[str] = "classification"
     problem_type: ClassVar[str] = "single_label_classification"
     monitor: ClassVar[str] = "accuracy"
+    served_as: ClassVar[str] = "classify"
     places = SENTENCE_PLACES
 
     def __init__(
@@ -65,6 +67,14 @@ class Classification(Head):
             "labels": tf.broadcast_to(labels, tf.shape(probabilities)),  # [B,C]
             "probabilities": probabilities,  # [B,C]
         }
+
+    def serve_as(self, answer: Mapping[str, Any], columns: Mapping[str, Any]) -> dict[str, Any]:
+        """Return every label and its probability."""
+        return {"classes": answer["labels"], "scores": answer["probabilities"]}
+
+    def logits_of(self, answers: Sequence[dict[str, Any]]) -> np.ndarray:
+        """Return the logarithms of the probabilities, [N,C]."""
+        return log_probabilities([answer["probabilities"] for answer in answers])
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make the same head again."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import keras
 import numpy as np
 
-from keras_bert_zoo.config import BertConfig
+from keras_bert_zoo.answers import trim_of
+from keras_bert_zoo.config import BertConfig, huggingface_dropout
 from keras_bert_zoo.encoder import INPUTS, encode, encoder_config
 from keras_bert_zoo.errors import ConfigError, DataError
 from keras_bert_zoo.layers import Pooler
@@ -65,6 +66,7 @@ class Head(ABC):
     # What an evaluation compares with the data: "logits" of all rows at once, "answers", or "metrics" batch by batch.
     scored_by: ClassVar[str] = "logits"
     scored_signature: ClassVar[str] = "serving_default"  # which of `signatures` gives the answers it compares
+    served_as: ClassVar[str | None] = None  # "classify" or "regress", TensorFlow Serving's methods beside "predict"
     draws: ClassVar[bool] = False  # whether `pack` draws at random while learning
     # Whether its weights mean the same under every model: a bundle that has them keeps them when it is attached.
     lasting: ClassVar[bool] = False
@@ -196,9 +198,13 @@ class Head(ABC):
     def decode(self, outputs: Any, features: Mapping[str, Any]) -> dict[str, Any]:
         """Turn logits, and what `pack` remembered, into what a person wants: dense tensors [B,…], in graph."""
 
+    def serve_as(self, answer: Mapping[str, Any], columns: Mapping[str, Any]) -> dict[str, Any]:
+        """Turn `decode`'s answer into that of `served_as`: `classes` and `scores` [B,C], or `outputs` [B]; in graph."""
+        return {}
+
     def trim(self, answer: dict[str, Any]) -> dict[str, Any]:
         """Return one text's answer, as plain values, without the padding that a batch's dense tensors need."""
-        return answer
+        return trim_of(self.name, answer)
 
     def best_by(self, figures: Mapping[str, float]) -> str:
         """Return the name of the figure that tells the best epoch; higher is better."""
@@ -211,6 +217,10 @@ class Head(ABC):
             metric.update_state(targets, outputs)
             figures[metric.name] = float(metric.result())
         return figures
+
+    def logits_of(self, answers: Sequence[dict[str, Any]]) -> np.ndarray:
+        """Return logits [N,..] that decode to these answers, for `report`.  Raises: ConfigError where there is none."""
+        raise ConfigError(f"The answers of the head '{self.name}' do not tell its logits.")
 
     def score(self, table: Table, answers: Sequence[dict[str, Any]]) -> dict[str, float]:
         """Return the figures of a whole data set from trimmed answers; only asked where `scored_by` is "answers"."""
@@ -284,12 +294,6 @@ def dense_logits(config: BertConfig, outputs: int, dropout: float, x: Any) -> An
     init = keras.initializers.TruncatedNormal(stddev=config.initializer_range)
     x = keras.layers.Dropout(dropout, name="head_dropout")(x)
     return keras.layers.Dense(outputs, kernel_initializer=init, name="head_logits", dtype="float32")(x)
-
-
-def huggingface_dropout(raw: Mapping[str, Any]) -> float:
-    """Return the dropout before the head that a `config.json` means."""
-    own = raw.get("classifier_dropout")
-    return raw.get("hidden_dropout_prob", 0.1) if own is None else own
 
 
 def check_dropout(head: str, dropout: float) -> None:

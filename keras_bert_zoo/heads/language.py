@@ -142,9 +142,3 @@ def widen_places(head: Any, features: dict[str, Any], asked: Any, width: Any) ->
 def masking_config(head: Any) -> dict[str, Any]:
     """Return the arguments of a head that masks."""
     return {name: getattr(head, name) for name in ("top_k", "mask_share", "max_predictions", "whole_words")}
-
-
-def trim_masks(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return one text's answer without the masks that other texts of the batch have more."""
-    masks = sum(scores[0] > 0 for scores in answer["scores"])
-    return {**answer, "tokens": answer["tokens"][:masks], "scores": answer["scores"][:masks]}

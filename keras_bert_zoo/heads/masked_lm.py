@@ -17,7 +17,6 @@ from keras_bert_zoo.heads.language import (
     check_transform,
     masked_packer,
     masking_config,
-    trim_masks,
     widen_places,
 )
 from keras_bert_zoo.layers.masked_lm import token_logits
@@ -88,8 +87,7 @@ class MaskedLM(Head):
     def widened(self, features: dict[str, Any], targets: Any, width: Any, pad_id: int) -> tuple[dict[str, Any], Any]:
         """Pad rows to `width` tokens, and places asked about to as many as a row of that width may have."""
         features, _ = super().widened(features, targets, width, pad_id)
-        features, asked = widen_places(self, features, targets, width)
-        return features, asked
+        return widen_places(self, features, targets, width)
 
     def targets(self, labels: Sequence[Any], where: Where) -> None:
         """Return None: what is asked about is drawn from the text, so labels are not read."""
@@ -128,10 +126,6 @@ class MaskedLM(Head):
 
         tokens, scores, (filled,) = answer_masks(tf.cast(outputs, tf.float32), features, self.top_k)
         return {"tokens": tokens, "scores": scores, "filled": filled}
-
-    def trim(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """Return the answer without the masks that other texts of the batch have more."""
-        return trim_masks(answer)
 
     def transform(self, config: BertConfig) -> dict[str, Any]:
         """Return how the layer before the logits computes on an encoder of that config."""

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
+from keras_bert_zoo.answers import log_probabilities
 from keras_bert_zoo.errors import ConfigError
 from keras_bert_zoo.heads.head import SENTENCE_PLACES, Head, Where, check_labels, label_index
 from keras_bert_zoo.training.metrics import LabelF1
@@ -25,6 +26,7 @@ class MultiLabel(Head):
     name: ClassVar[str] = "multi_label"
     problem_type: ClassVar[str] = "multi_label_classification"
     monitor: ClassVar[str] = "f1_micro"
+    served_as: ClassVar[str] = "classify"
     places = SENTENCE_PLACES
 
     def __init__(
@@ -82,6 +84,15 @@ class MultiLabel(Head):
             "probabilities": probabilities,  # [B,C]
             "predicted": probabilities >= self.threshold,  # [B,C]
         }
+
+    def serve_as(self, answer: Mapping[str, Any], columns: Mapping[str, Any]) -> dict[str, Any]:
+        """Return every label and its probability, which do not add up to 1."""
+        return {"classes": answer["labels"], "scores": answer["probabilities"]}
+
+    def logits_of(self, answers: Sequence[dict[str, Any]]) -> np.ndarray:
+        """Return the logarithms of the odds, [N,C]."""
+        yes = np.array([answer["probabilities"] for answer in answers], "float64")
+        return log_probabilities(yes) - log_probabilities(1 - yes)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make the same head again."""

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import keras
 import numpy as np
 
+from keras_bert_zoo.config import huggingface_dropout
 from keras_bert_zoo.data.choices import check_choices, choice_number
 from keras_bert_zoo.encoder import INPUTS, encode, encoder_config
-from keras_bert_zoo.heads.head import Head, Packer, Where, huggingface_dropout
+from keras_bert_zoo.heads.head import Head, Packer, Where
 from keras_bert_zoo.layers import ChoiceLogits, Fold, Unfold
 from keras_bert_zoo.training.model import TaskModel
 
@@ -34,6 +35,7 @@ class MultipleChoice(Head):
     name: ClassVar[str] = "multiple_choice"
     architecture: ClassVar[str] = "BertForMultipleChoice"
     monitor: ClassVar[str] = "accuracy"
+    served_as: ClassVar[str] = "classify"
     ranks: ClassVar[Mapping[str, int]] = {"choices": 2}
     scored_by: ClassVar[str] = "answers"  # logits of batches with more and fewer choices do not make one array
 
@@ -112,11 +114,9 @@ class MultipleChoice(Head):
         best = tf.argmax(logits, axis=-1, output_type=tf.int32)  # [B]
         return {"choice": tf.where(tf.reduce_any(there, axis=-1), best, -1), "probabilities": probabilities}
 
-    def trim(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """Return one text's answer with a probability for each choice up to its last one."""
-        found = answer["probabilities"]
-        there = max((i for i, probability in enumerate(found, start=1) if probability), default=0)
-        return {**answer, "probabilities": found[:there]}
+    def serve_as(self, answer: Mapping[str, Any], columns: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the choices themselves and their probabilities; "" has 0."""
+        return {"classes": columns["choices"], "scores": answer["probabilities"]}
 
     def score(self, table: Table, answers: Sequence[dict[str, Any]]) -> dict[str, float]:
         """Return the accuracy and the cross entropy of a whole data set from its answers."""

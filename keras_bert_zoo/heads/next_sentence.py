@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
+from keras_bert_zoo.answers import log_probabilities
 from keras_bert_zoo.heads.head import Head, Where
-from keras_bert_zoo.heads.language import NEXT_SENTENCE_PLACES, next_sentence_targets
+from keras_bert_zoo.heads.language import NEXT_SENTENCE_LABELS, NEXT_SENTENCE_PLACES, next_sentence_targets
 from keras_bert_zoo.weights.rows import AnyRow
 
 
@@ -23,6 +24,7 @@ class NextSentence(Head):
     name: ClassVar[str] = "next_sentence"
     architecture: ClassVar[str] = "BertForNextSentencePrediction"
     monitor: ClassVar[str] = "accuracy"
+    served_as: ClassVar[str] = "classify"
     lasting: ClassVar[bool] = True
     places: ClassVar[Mapping[str, Sequence[AnyRow]]] = NEXT_SENTENCE_PLACES
 
@@ -46,6 +48,19 @@ class NextSentence(Head):
         import tensorflow as tf
 
         return {"probability": tf.nn.softmax(tf.cast(outputs, tf.float32))[:, 0]}  # [B]
+
+    def serve_as(self, answer: Mapping[str, Any], columns: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the two labels of the data and their probabilities."""
+        import tensorflow as tf
+
+        follows = answer["probability"]
+        scores = tf.stack([follows, 1 - follows], axis=1)  # [B,2]
+        return {"classes": tf.broadcast_to(tf.constant(NEXT_SENTENCE_LABELS), tf.shape(scores)), "scores": scores}
+
+    def logits_of(self, answers: Sequence[dict[str, Any]]) -> np.ndarray:
+        """Return the logarithms of both probabilities, [N,2]."""
+        follows = np.array([answer["probability"] for answer in answers], "float64")
+        return log_probabilities(np.stack([follows, 1 - follows], axis=1))
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make the same head again."""

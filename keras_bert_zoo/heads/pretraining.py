@@ -18,7 +18,6 @@ from keras_bert_zoo.heads.language import (
     masked_packer,
     masking_config,
     next_sentence_targets,
-    trim_masks,
     widen_places,
 )
 from keras_bert_zoo.layers.masked_lm import token_logits
@@ -176,10 +175,6 @@ class Pretraining(Head):
             "filled_pair": filled_pair,
             "probability": tf.nn.softmax(logits["next_sentence"])[:, 0],
         }
-
-    def trim(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """Return the answer without the masks that other rows of the batch have more."""
-        return trim_masks(answer)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make the same head again."""

@@ -162,12 +162,6 @@ class QuestionAnswering(Head):
             null_threshold=self.null_threshold,
         )
 
-    def trim(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """Return one answer with as many of the best ones as there are."""
-        told = zip(answer["starts"], answer["scores"], strict=True)
-        many = max((i + 1 for i, (start, score) in enumerate(told) if start >= 0 or score > 0), default=0)
-        return {name: value[:many] if isinstance(value, list) else value for name, value in answer.items()}
-
     def score(self, table: Table, answers: Sequence[dict[str, Any]]) -> dict[str, float]:
         """Return exact match and F1 as the official scripts count them, as shares of 1.
 

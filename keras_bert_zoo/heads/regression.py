@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
+from keras_bert_zoo.config import huggingface_dropout
 from keras_bert_zoo.errors import DataError
-from keras_bert_zoo.heads.head import SENTENCE_PLACES, Head, Where, huggingface_dropout
+from keras_bert_zoo.heads.head import SENTENCE_PLACES, Head, Where
 from keras_bert_zoo.training.metrics import pearson, spearman
 
 
@@ -23,6 +24,7 @@ class Regression(Head):
     name: ClassVar[str] = "regression"
     problem_type: ClassVar[str] = "regression"
     monitor: ClassVar[str] = "spearman"
+    served_as: ClassVar[str] = "regress"
     places = SENTENCE_PLACES
 
     def __init__(self, *, pair: bool = False, dropout: float = 0.1, new_pooler: bool = False) -> None:
@@ -52,6 +54,14 @@ class Regression(Head):
         import tensorflow as tf
 
         return {"value": tf.cast(outputs, tf.float32)[:, 0]}  # [B]
+
+    def serve_as(self, answer: Mapping[str, Any], columns: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values."""
+        return {"outputs": answer["value"]}
+
+    def logits_of(self, answers: Sequence[dict[str, Any]]) -> np.ndarray:
+        """Return the values, [N,1]."""
+        return np.array([[answer["value"]] for answer in answers], "float32")
 
     @classmethod
     def from_huggingface(cls, raw: Mapping[str, Any], labels: Sequence[str]) -> dict[str, Any]:

@@ -159,6 +159,11 @@ class SentenceEmbedding(Head):
 
         return {"embedding": tf.cast(outputs, tf.float32)[:, 0]}
 
+    def logits_of(self, answers: Sequence[dict[str, Any]]) -> np.ndarray:
+        """Return the vectors [N,2,D] of answers to all first texts, and then to all second ones."""
+        vectors = np.array([answer["embedding"] for answer in answers], "float32")
+        return vectors.reshape(2, len(answers) // 2, -1).swapaxes(0, 1)
+
     def rows(self, format: str) -> list[Row]:
         """Return where its own weights live: it has none."""
         return []

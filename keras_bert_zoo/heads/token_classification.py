@@ -134,6 +134,7 @@ class TokenClassification(Head):
             cells = words.best_cells(windows, ids, tf.shape(rows["input_word_ids"])[1])  # [P]
             return {
                 **rows,
+                "owner": windows.owner,  # [R]
                 "texts": texts,  # [B]
                 "word_rows": tf.gather(words.piece_rows(ids), place),  # [W]
                 "word_starts": tf.gather(starts.values, place),  # [W]
@@ -255,11 +256,6 @@ class TokenClassification(Head):
             "end": dense(end, -1),
             "score": dense(sums[0] / tf.maximum(sums[1], 1.0), 0.0),
         }
-
-    def trim(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """Return one text's entities without the padding."""
-        count = sum(start >= 0 for start in answer["start"])
-        return {name: values[:count] for name, values in answer.items()}
 
     def score(self, table: Table, answers: Sequence[dict[str, Any]]) -> dict[str, float]:
         """Return precision, recall and F1 of entities, F1 of each type, and the share of words tagged right.

@@ -36,16 +36,29 @@ class SentencePooling(keras.layers.Layer):
         else:
             real = ops.expand_dims(ops.not_equal(mask, 0), -1)  # [B,T,1]
             if self.pooling == "max":
-                pooled = ops.max(ops.where(real, x, _NOTHING), axis=1)
+                # Not ops.max: its way back looks for the places equal to the maximum, which XLA, that computes x
+                # anew there, with other rounding, does not find.
+                x = ops.where(real, x, _NOTHING)
+                place = ops.expand_dims(ops.argmax(x, axis=1), 1)  # [B,1,D]
+                pooled = ops.squeeze(ops.take_along_axis(x, place, axis=1), 1)
             else:
                 keep = ops.cast(real, x.dtype)
-                # 1e-9: sentence-transformers' Pooling
-                pooled = ops.sum(x * keep, axis=1) / ops.maximum(ops.sum(keep, axis=1), 1e-9)
-        # 1e-12: torch.nn.functional.normalize
-        return ops.normalize(pooled, axis=-1, order=2, epsilon=1e-12) if self.normalize else pooled  # [B,D]
+                # 1 at least: a row without a token gets zeros, where nothing near 0 is divided by, going back either
+                pooled = ops.sum(x * keep, axis=1) / ops.maximum(ops.sum(keep, axis=1), 1)
+        return unit(pooled) if self.normalize else pooled  # [B,D]
 
     def compute_output_spec(self, x: Any, mask: Any) -> Any:
         return keras.KerasTensor((x.shape[0], x.shape[-1]), dtype="float32")
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "pooling": self.pooling, "normalize": self.normalize}
+
+
+def unit(x: Any) -> Any:
+    """Return vectors [...,D] at length 1; zeros stay zeros, and going back they get what came.
+
+    `ops.normalize` divides that by its epsilon, which XLA turns into NaN.  Source: torch.nn.functional.normalize.
+    """
+    squares = ops.sum(ops.square(x), axis=-1, keepdims=True)  # [...,1]
+    squares = ops.where(squares > 0, ops.maximum(squares, 1e-24), 1)
+    return x * ops.rsqrt(squares)

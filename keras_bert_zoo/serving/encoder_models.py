@@ -25,6 +25,7 @@ from keras_bert_zoo.errors import ExportError
 from keras_bert_zoo.files import new_folder
 from keras_bert_zoo.serving.operations import check_operations
 from keras_bert_zoo.serving.saved_model import next_version
+from keras_bert_zoo.serving.versions import OLDEST
 from keras_bert_zoo.text.packing import pack_to
 from keras_bert_zoo.text.tokenizer import Tokenizer
 from keras_bert_zoo.weights import saved_model
@@ -50,6 +51,7 @@ def export_encoder(
     *,
     version: int | None = None,
     seq_length: int | None = None,
+    serving_version: str = OLDEST,
 ) -> EncoderModels:
     """Write `folder/preprocessor/<version>/` and `folder/encoder/<version>/` and return their paths.
 
@@ -57,7 +59,8 @@ def export_encoder(
     where they are fewer); its `.tokenize` and `.bert_pack_inputs` do the two steps apart.  The encoder turns those
     into `pooled_output` and `default` [B,D], `sequence_output` [B,T,D] and `encoder_outputs`, L of [B,T,D]; called
     with `training=True` it drops out, and its variables can be trained on.  Weights are float32; a head is left out.
-    `version` is the next free number unless given.  Each folder appears whole or not at all.
+    `version` is the next free number unless given; `serving_version` see `export_saved_model`.  Each folder appears
+    whole or not at all.
 
     Raises: ExportError without a pooler, on a `seq_length` that no pair or no model has room for, where the version
     exists or is no positive number, and where an operation cannot be served; and all that `load` raises.
@@ -84,8 +87,8 @@ def export_encoder(
         if path.exists():
             raise ExportError(f"{path}: this version is there already. Leave version out for the next free number.")
     with new_folder(paths.preprocessor) as first, new_folder(paths.encoder) as second:
-        _save(*_preprocessor(bundle.tokenizer, length), bundle.tokenizer, first)
-        model, signature = _encoder(bundle)
+        _save(*_preprocessor(bundle.tokenizer, length, serving_version), bundle.tokenizer, first)
+        model, signature = _encoder(bundle, serving_version)
         model.do_lower_case = tf.Variable(bundle.tokenizer.lower, trainable=False, name=saved_model.LOWER)
         _save(model, signature, bundle.tokenizer, second)
         ours = {
@@ -110,7 +113,7 @@ def _save(model: Any, signature: Any, tokenizer: Tokenizer, folder: Path) -> Non
 # The preprocessor
 
 
-def _preprocessor(tokenizer: Tokenizer, seq_length: int) -> tuple[Any, Any]:
+def _preprocessor(tokenizer: Tokenizer, seq_length: int, serving_version: str) -> tuple[Any, Any]:
     """Return the preprocessor and its signature."""
     begins = np.array([not token.startswith("##") for token in tokenizer.vocabulary])  # by id
     begins[tokenizer.unk_id] = True
@@ -142,7 +145,8 @@ def _preprocessor(tokenizer: Tokenizer, seq_length: int) -> tuple[Any, Any]:
             length = tf.TensorSpec([], tf.int32, name="seq_length")
             packed[f"bert_pack_inputs {rank} {segments}"] = packing.get_concrete_function([ragged] * segments, length)
     whole = model.__call__.get_concrete_function()
-    check_operations({"serving_default": whole, "tokenize": cut.__call__.get_concrete_function(), **packed})
+    functions = {"serving_default": whole, "tokenize": cut.__call__.get_concrete_function(), **packed}
+    check_operations(functions, serving_version)
     return model, whole
 
 
@@ -168,7 +172,7 @@ def _callable(function: Any, signature: list[tf.TensorSpec]) -> Any:
 # The encoder
 
 
-def _encoder(bundle: Bundle) -> tuple[Any, Any]:
+def _encoder(bundle: Bundle, serving_version: str) -> tuple[Any, Any]:
     """Return the encoder and its signature."""
     config = bundle.config
     model, encoder = tf.train.Checkpoint(), build_encoder(config, dtype="float32")
@@ -196,7 +200,8 @@ def _encoder(bundle: Bundle) -> tuple[Any, Any]:
         return {name: found[name] for name in ("pooled_output", "sequence_output")}
 
     signature = tf.function(serve, autograph=False).get_concrete_function(**specs)
-    check_operations({"serving_default": signature, "encoder": traced[False], "training": traced[True]})
+    functions = {"serving_default": signature, "encoder": traced[False], "training": traced[True]}
+    check_operations(functions, serving_version)
     return model, signature
 
 

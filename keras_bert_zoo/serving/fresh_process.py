@@ -6,6 +6,7 @@
 "signature" aside.  "tf1" takes the path of TensorFlow Serving: a session, fed and fetched by tensor name.
 """
 
+import functools
 import json
 import sys
 from typing import Any
@@ -13,20 +14,29 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the tokenizer's operations)
 
+loaded_tf2 = functools.cache(tf.saved_model.load)
+
 
 def ask_tf2(folder: str, signature: str, columns: dict[str, Any]) -> dict[str, Any]:
     """Answer through the TF2 loader."""
-    function = tf.saved_model.load(folder).signatures[signature]
+    function = loaded_tf2(folder).signatures[signature]
     return function(**{name: tf.constant(values) for name, values in columns.items()})
+
+
+@functools.cache
+def loaded_tf1(folder: str) -> tuple[Any, Any]:
+    """Return a session with the model, and its signatures."""
+    session = tf.compat.v1.Session(graph=tf.Graph())
+    with session.graph.as_default():
+        return session, tf.compat.v1.saved_model.loader.load(session, ["serve"], folder).signature_def
 
 
 def ask_tf1(folder: str, signature: str, columns: dict[str, Any]) -> dict[str, Any]:
     """Answer through a TF1 session, as TensorFlow Serving does."""
-    with tf.compat.v1.Session(graph=tf.Graph()) as session:
-        loaded = tf.compat.v1.saved_model.loader.load(session, ["serve"], folder)
-        wanted = loaded.signature_def[signature]
-        feed = {wanted.inputs[name].name: values for name, values in columns.items()}
-        return session.run({name: tensor.name for name, tensor in wanted.outputs.items()}, feed)
+    session, signatures = loaded_tf1(folder)
+    wanted = signatures[signature]
+    feed = {wanted.inputs[name].name: values for name, values in columns.items()}
+    return session.run({name: tensor.name for name, tensor in wanted.outputs.items()}, feed)
 
 
 def plain(values: Any) -> Any:

@@ -12,7 +12,7 @@ from keras_bert_zoo.errors import ExportError
 from keras_bert_zoo.layers.kernels import using
 from keras_bert_zoo.serving.kernels import TENSORFLOW
 
-DTYPES = ("float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16")
 # Which weights are constants of the graph.  TensorFlow's CPU kernels lay constant dense weights out once, in the order
 # the processor likes.  In bfloat16 that saves a tenth of the time; in float32 the order depends on the number of
 # tokens, and a single text after a batch takes twice as long.  Measured: benchmarks/RESULTS.md.
@@ -24,18 +24,19 @@ LARGEST_GRAPH = 1_500 * 2**20
 class Frozen(tf.Module):
     """A task model to be exported: called with the int32 [B,T] inputs by name, it gives float32 logits.
 
-    `dtype` is "float32" or "bfloat16", which halves the bytes and the time where the processor knows it.  Weights
-    that are no constants, embedding tables among them, are variables: each weight is held once.
-    Raises: ExportError on another dtype.
+    `precision`, of weights and layers, is "float32" or "bfloat16", which halves the bytes and the time where the
+    processor knows it.  Weights that are no constants, embedding tables among them, are variables: each weight is held
+    once.
+    Raises: ExportError on another precision.
     """
 
-    def __init__(self, model: keras.Model, dtype: str = "float32") -> None:
+    def __init__(self, model: keras.Model, precision: str = "float32") -> None:
         super().__init__(name="frozen")
-        if dtype not in DTYPES:
-            raise ExportError(f"dtype is {dtype!r}, an export can have {' or '.join(DTYPES)}.")
-        served = serving_copy(model, dtype)
+        if precision not in PRECISIONS:
+            raise ExportError(f"precision is {precision!r}, an export can have {' or '.join(PRECISIONS)}.")
+        served = serving_copy(model, precision)
         weights = served.trainable_variables
-        frozen = [weight for weight in weights if weight.name in CONSTANTS[dtype]]
+        frozen = [weight for weight in weights if weight.name in CONSTANTS[precision]]
         if sum(weight.value.shape.num_elements() * weight.value.dtype.size for weight in frozen) > LARGEST_GRAPH:
             frozen = []
         names = {weight.path for weight in frozen}

@@ -35,7 +35,7 @@ def check_alike(told: Sequence[Mapping[str, Any]], name: Callable[[int], str]) -
     lines = [
         f"{where}: {name(index)} has {theirs!r:.80}, {name(0)} has {chiefs!r:.80}"
         for index, each in enumerate(told)
-        for where, theirs, chiefs in _differences(each, told[0])
+        for where, chiefs, theirs in differing(told[0], each, "nothing")
     ]
     if lines:
         more = f"; and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
@@ -45,13 +45,19 @@ def check_alike(told: Sequence[Mapping[str, Any]], name: Callable[[int], str]) -
         )
 
 
-def _differences(now: Mapping[str, Any], then: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, Any, Any]]:
-    for name in dict.fromkeys([*then, *now]):
-        new, old = (table.get(name, "nothing") for table in (now, then))
-        if isinstance(new, Mapping) and isinstance(old, Mapping):
-            yield from _differences(new, old, f"{where}{name}.")
-        elif new != old:
-            yield f"{where}{name}", new, old
+def differing(
+    one: Mapping[str, Any], other: Mapping[str, Any], missing: str, where: str = ""
+) -> Iterator[tuple[str, Any, Any]]:
+    """Yield the name and both values of each entry in which two tables differ, those of tables inside them included.
+
+    `missing` stands for what a table lacks.
+    """
+    for name in dict.fromkeys([*one, *other]):
+        ours, theirs = (table.get(name, missing) for table in (one, other))
+        if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+            yield from differing(ours, theirs, missing, f"{where}{name}.")
+        elif ours != theirs:
+            yield f"{where}{name}", ours, theirs
 
 
 def _version(package: str) -> str:

@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import keras
-import numpy as np
 
+from keras_bert_zoo.answers import plain
+from keras_bert_zoo.data.sizes import order_by_size
 from keras_bert_zoo.encoder import INPUTS, with_layout
 
 if TYPE_CHECKING:
@@ -93,20 +94,3 @@ class Answers:
         with ThreadPoolExecutor(_AT_ONCE) as threads:
             list(threads.map(answer, (order[i : i + batch_size] for i in range(0, len(order), batch_size))))
         return answers
-
-
-def order_by_size(*columns: Sequence[Any] | None) -> list[int]:
-    """Return the rows from the shortest text to the longest, by characters over all columns; ties keep their order."""
-    present = [column for column in columns if column is not None]
-    return sorted(range(len(present[0])), key=lambda i: sum(_size(column[i]) for column in present))
-
-
-def plain(values: np.ndarray) -> list[Any]:
-    """Turn an array into nested lists of plain values, bytes into text."""
-    if values.dtype == object:
-        values = np.vectorize(lambda text: text.decode("utf-8", "replace"), otypes=[object])(values)
-    return values.tolist()
-
-
-def _size(cell: Any) -> int:
-    return sum(map(len, cell)) if isinstance(cell, (list, tuple)) else len(cell)

@@ -9,7 +9,7 @@ import dataclasses
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_bert_zoo.errors import ConfigError
@@ -65,7 +65,18 @@ class Cluster:
 
     def name(self, index: int) -> str:
         """Return what messages call a worker: its number and address."""
-        return f"worker {index}{', the chief' if index == 0 else ''} ({self.addresses[index]})"
+        return worker_name(index, self.addresses)
+
+
+def worker_name(index: int, addresses: Sequence[str]) -> str:
+    """Return what messages call a worker: its number and address."""
+    return f"worker {index}{', the chief' if index == 0 else ''} ({addresses[index]})"
+
+
+def in_one_row(jobs: Mapping[str, Sequence[str]], kind: str | None, index: int) -> tuple[tuple[str, ...], int]:
+    """Return the addresses of the jobs "chief" and "worker", the chief's first, and a task's number among them."""
+    chiefs = jobs.get("chief", ())
+    return (*chiefs, *jobs.get("worker", ())), index + (len(chiefs) if kind == "worker" else 0)
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -120,9 +131,8 @@ def from_tf_config(environ: Mapping[str, str]) -> Cluster:
     for job, addresses in jobs.items():
         if not isinstance(addresses, list) or not all(isinstance(each, str) for each in addresses):
             raise ConfigError(f"TF_CONFIG: '{job}' is {addresses!r:.80}, it must be a list of host:port.")
-    chiefs, workers = jobs.get("chief", []), jobs.get("worker", [])
-    if len(chiefs) > 1:
-        raise ConfigError(f"TF_CONFIG: there are {len(chiefs)} chiefs, there may be one.")
+    if (chiefs := len(jobs.get("chief", []))) > 1:
+        raise ConfigError(f"TF_CONFIG: there are {chiefs} chiefs, there may be one.")
     kind, index = task.get("type"), task.get("index")
     if kind not in jobs:
         raise ConfigError(f"TF_CONFIG: this task's type is {kind!r}, the cluster has {', '.join(map(repr, jobs))}.")
@@ -132,7 +142,7 @@ def from_tf_config(environ: Mapping[str, str]) -> Cluster:
         raise ConfigError(
             f"TF_CONFIG: this task is {kind!r} number {index}, but there are {len(jobs[kind])}, numbered from 0."
         )
-    return Cluster((*chiefs, *workers), index + (len(chiefs) if kind == "worker" else 0), "TF_CONFIG")
+    return Cluster(*in_one_row(jobs, kind, index), "TF_CONFIG")
 
 
 # ---- Slurm

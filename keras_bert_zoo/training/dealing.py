@@ -125,9 +125,8 @@ def data(
     return deal(strategy, x if class_weight is None else _weighted(x, class_weight))
 
 
-def like(epoch: Any) -> Any:
-    """Return tensors without values, shaped as the batches of one replica are."""
-    dataset = epoch.data_adapter.get_tf_dataset()
+def like(dataset: Any) -> Any:
+    """Return tensors without values, shaped as a dataset's batches of one replica are."""
     spec = tf.nest.map_structure(lambda each: getattr(each, "_value_specs", (each,))[0], dataset.element_spec)
     return tf.nest.map_structure(lambda each: keras.KerasTensor(tuple(each.shape), each.dtype.name), spec)
 

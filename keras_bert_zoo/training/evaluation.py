@@ -9,9 +9,10 @@ import keras
 import numpy as np
 
 from keras_bert_zoo.data.batching import batches, table_columns, table_targets
+from keras_bert_zoo.data.sizes import order_by_size
 from keras_bert_zoo.data.tables import Table
 from keras_bert_zoo.errors import DataError
-from keras_bert_zoo.training.answers import Answers, order_by_size
+from keras_bert_zoo.training.answers import Answers
 
 if TYPE_CHECKING:
     from keras_bert_zoo.heads.head import Head

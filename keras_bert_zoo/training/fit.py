@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_bert_zoo.data.batching import batches, table_targets
 from keras_bert_zoo.data.tables import Table
 from keras_bert_zoo.data.widths import check_widths
 from keras_bert_zoo.errors import ConfigError
 from keras_bert_zoo.rematerialization import rematerialize
-from keras_bert_zoo.training.answers import Answers
 from keras_bert_zoo.training.depth import check_layer_decay, frozen
-from keras_bert_zoo.training.evaluation import check_labelled, evaluate, scored_answers
+from keras_bert_zoo.training.epochs import Epochs
+from keras_bert_zoo.training.evaluation import check_labelled, evaluate
 from keras_bert_zoo.training.layouts import CHOICES, laid_out, place_of
 from keras_bert_zoo.training.optimizer import adamw
-from keras_bert_zoo.training.recipes import PRECISIONS
-from keras_bert_zoo.training.workers import Workers, workers_of
+from keras_bert_zoo.training.recipes import DETERMINISM, PRECISIONS
 
 if TYPE_CHECKING:
     from keras_bert_zoo.heads.head import Head
@@ -47,6 +48,10 @@ class Settings:
     `gradient_accumulation` cuts every batch into so many parts, of which one at a time is in memory.  `precision` is
     what `finetune` loads weights for: "float32", "mixed_bfloat16" or "mixed_float16", which computes in half precision
     and scales losses; weights stay float32.  Unless given it is float32, or what a bundle has already.
+
+    `checkpoint_every` are the updates between checkpoints, of which the newest `keep_checkpoints` are kept until a run
+    is finished.  `determinism` "on" has TensorFlow give the same bits every time, "auto" where the run is kept
+    and there is neither a GPU nor XLA.
     Raises: ConfigError on numbers that make no run.
     """
 
@@ -70,9 +75,12 @@ class Settings:
     steps_per_execution: int | None = None
     gradient_accumulation: int = 1
     precision: str | None = None
+    checkpoint_every: int = 1000
+    keep_checkpoints: int = 2
+    determinism: str = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "length", "gradient_accumulation"):
+        for name in ("epochs", "batch_size", "length", "gradient_accumulation", "checkpoint_every", "keep_checkpoints"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}, it must be at least 1.")
         if not 0 <= self.warmup < 1:
@@ -91,6 +99,10 @@ class Settings:
         check_widths(self.pad_to, 0)
         if self.precision not in (None, *PRECISIONS):
             raise ConfigError(f"precision is {self.precision!r}, it must be one of {', '.join(PRECISIONS)}.")
+        if self.determinism not in DETERMINISM:
+            raise ConfigError(f"determinism is {self.determinism!r}, it must be one of {', '.join(DETERMINISM)}.")
+        if self.determinism == "on" and self.jit_compile:
+            raise ConfigError("jit_compile or determinism 'on': TensorFlow compiles nothing while it is deterministic.")
 
     @property
     def widths(self) -> tuple[int, ...] | None:
@@ -124,6 +136,8 @@ def fit(
     validation: Table | None = None,
     settings: Settings | None = None,
     *,
+    folder: Path | None = None,
+    stopping: Callable[[], int] | None = None,
     verbose: int | str = "auto",
 ) -> History:
     """Compile and train a task model; afterwards it holds the weights of its best epoch.
@@ -132,7 +146,11 @@ def fit(
     table it is the last.  Where
     `settings.layout` is not the model's own, a model that shares all its layers is trained in its stead; `model` keeps
     its layout.
-    Raises: DataError and ConfigError as `batches`, `adamw` and `laid_out` do.
+
+    Where `stopping` is given, which tells a signal's number or 0, the training goes on from the newest checkpoint in
+    `folder`, keeps more of them there, and ends after one with `Stopped` where there is a signal.  In a cluster all
+    workers give `stopping`, and the chief alone a folder.
+    Raises: DataError and ConfigError as `batches`, `adamw` and `laid_out` do; CheckpointError; Stopped.
     """
     settings = settings or Settings()
     if head.labelled:
@@ -144,18 +162,26 @@ def fit(
         if unknown := [name for name in settings.monitor.split("+") if name.removeprefix("-") not in figures]:
             raise ConfigError(f"monitor: there is no figure {', '.join(unknown)}; there are {', '.join(figures)}.")
     check_positions(model, settings.widths)
-    rows = batches(
-        train,
-        head,
-        tokenizer,
-        settings.batch_size,
-        length=settings.length,
-        shuffle=True,
-        seed=settings.seed,
-        drop_remainder=settings.drop_remainder,
-        pad_to=settings.widths,
-    )
-    steps = settings.epochs * int(rows.cardinality())
+    between = Epochs(head, tokenizer, validation, settings, folder, stopping)
+
+    def batches_after(skip: int) -> tf.data.Dataset:
+        return batches(
+            train,
+            head,
+            tokenizer,
+            settings.batch_size,
+            length=settings.length,
+            shuffle=True,
+            seed=settings.seed,
+            drop_remainder=settings.drop_remainder,
+            pad_to=settings.widths,
+            draw=between.draw,
+            skip=skip,
+        )
+
+    rows = batches_after(0)
+    between.steps = int(rows.cardinality())
+    steps = settings.epochs * between.steps
     warmup = int(settings.warmup * steps)
     with place_of(model):  # where the model's variables live, its optimizer's must be made
         optimizer = adamw(
@@ -168,27 +194,35 @@ def fit(
         trained = laid_out(model, settings.trained_layout)
         if settings.rematerialize:
             trained = rematerialize(trained)
-    best = _BestEpoch(head, tokenizer, validation, settings)
-    with frozen(model, settings.freeze_layers), place_of(model):
-        for each in (model, trained) if trained is not model else (model,):
-            each.compile(
-                optimizer,
-                head.loss(),
-                metrics=head.metrics(),
-                jit_compile=settings.jit_compile and each is trained,
-                steps_per_execution=settings.steps_per_execution or _steps_a_call(each),
-                gradient_accumulation=settings.gradient_accumulation,
-            )
+    weights = _class_weight(settings.class_weight, head, train)
     with frozen(model, settings.freeze_layers):
-        trained.fit(
-            rows,
-            epochs=settings.epochs,
-            class_weight=_class_weight(settings.class_weight, head, train),
-            callbacks=[best],
-            verbose=verbose,
-        )
-    best.restore()
-    return History(best.epochs, best.best)
+        with place_of(model):
+            for each in (model, trained) if trained is not model else (model,):
+                each.compile(
+                    optimizer,
+                    head.loss(),
+                    metrics=head.metrics(),
+                    jit_compile=settings.jit_compile and each is trained,
+                    steps_per_execution=settings.steps_per_execution or _steps_a_call(each),
+                    gradient_accumulation=settings.gradient_accumulation,
+                )
+        if stopping is not None:
+            trained.make_variables(rows)  # which a checkpoint may bring values for
+            between.begin(trained, say=verbose != 0)
+        while not between.ended:
+            if between.batch == between.steps:
+                between.measure(trained)
+                continue
+            trained.fit(
+                batches_after(between.batch) if between.batch else rows,  # the rest of an epoch, or whole ones
+                initial_epoch=between.epoch,
+                epochs=settings.epochs,
+                class_weight=weights,
+                callbacks=[between],
+                verbose=verbose,
+            )
+    between.restore(trained)
+    return History(between.epochs, between.best)
 
 
 def check_positions(model: keras.Model, widths: Sequence[int] | None) -> None:
@@ -201,66 +235,8 @@ def check_positions(model: keras.Model, widths: Sequence[int] | None) -> None:
 def _steps_a_call(model: keras.Model) -> int:
     """Return how many steps run in one call: between calls, and only there, figures are read and the bar moves on."""
     alone = keras.backend.backend() == "tensorflow" and model.distribute_strategy.num_replicas_in_sync == 1
-    return (
-        8 if alone else 1
-    )  # up to 10 % quicker than 1, sometimes not at all; 16 is no better: benchmarks/training_steps.py
-
-
-class _BestEpoch(keras.callbacks.Callback):
-    """Measures the validation table after each epoch, remembers the best weights, and ends a run that stands still."""
-
-    def __init__(self, head: Head, tokenizer: Tokenizer, validation: Table | None, settings: Settings) -> None:
-        super().__init__()
-        self.head, self.tokenizer, self.validation, self.settings = head, tokenizer, validation, settings
-        self.answers: Answers | None = None  # traced once, not every epoch
-        self.epochs: list[dict[str, float]] = []
-        self.best = 0
-        self.monitor = ""
-        self.weights: list[np.ndarray] = []
-        self.workers: Workers | None = None
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        logs = {} if logs is None else logs
-        if self.validation is not None:
-            if self.answers is None and self.head.scored_by == "answers":
-                self.answers = scored_answers(self.model, self.head, self.tokenizer, self.settings.length)
-            figures = evaluate(
-                self.model,
-                self.head,
-                self.tokenizer,
-                self.validation,
-                batch_size=self.settings.batch_size,
-                length=self.settings.length,
-                answers=self.answers,
-                pad_to=self.settings.widths,
-            )
-            # The chief's, for all workers must take the same epoch for the best.
-            self.workers = self.workers or workers_of(self.model)
-            figures = self.workers.chiefs(figures)
-            self.monitor = self.settings.monitor or self.head.best_by(figures)
-            logs.update({f"val_{name}": value for name, value in figures.items()})  # shown by the progress bar
-        self.epochs.append({name: float(value) for name, value in logs.items()})
-        if self.validation is None or epoch == 0 or self.watched(epoch) > self.watched(self.best):
-            self.best = epoch
-            self.weights = [] if self.validation is None else self.model.get_weights()
-        patience = self.settings.patience
-        if patience is not None and epoch - self.best >= patience:
-            self.model.stop_training = True
-
-    def watched(self, epoch: int) -> float:
-        """Return what is compared: the mean of the monitored figures."""
-        return watched(self.epochs[epoch], self.monitor)
-
-    def restore(self) -> None:
-        if self.weights and self.best < len(self.epochs) - 1:
-            self.model.set_weights(self.weights)
-        self.weights = []
-
-
-def watched(figures: Mapping[str, float], monitor: str) -> float:
-    """Return the mean of the monitored figures on the validation table, of an epoch's; the highest is the best."""
-    names = monitor.split("+")
-    return sum((-1 if name[0] == "-" else 1) * figures[f"val_{name.removeprefix('-')}"] for name in names) / len(names)
+    # Up to 10 % quicker than 1, sometimes not at all; 16 is no better: benchmarks/training_steps.py.
+    return 8 if alone else 1
 
 
 def _class_weight(wanted: str | Mapping[str, float] | None, head: Any, train: Table) -> dict[int, float] | None:

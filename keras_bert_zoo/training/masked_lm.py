@@ -41,7 +41,7 @@ class MaskedLMAccuracy(keras.metrics.Mean):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         ids, weights = _parted(y_true)
-        right = ops.equal(ops.cast(ops.argmax(y_pred, axis=-1), "int32"), ids)
+        right = ops.equal(_best(y_pred), ids)
         super().update_state(_flat(ops.cast(right, "float32")), sample_weight=_flat(weights))
 
 
@@ -71,4 +71,49 @@ def _losses(targets: Any, logits: Any) -> tuple[Any, Any]:
     """Return the cross entropy of each place and its weight, float32 [B,M] each."""
     ids, weights = _parted(targets)
     logits = ops.cast(logits, "float32")
-    return ops.sparse_categorical_crossentropy(ids, logits, from_logits=True), weights
+    return _cross_entropy(ids, logits), weights
+
+
+def _cross_entropy(ids: Any, logits: Any) -> Any:
+    """Return the cross entropy of ids int32 [B,M] and logits float32 [B,M,V]: float32 [B,M]."""
+    if keras.backend.backend() != "tensorflow":
+        return ops.sparse_categorical_crossentropy(ids, logits, from_logits=True)
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(ids, logits)
+    flat = _few_passes(tf.reshape(logits, [-1, tf.shape(logits)[-1]]), tf.reshape(ids, [-1]))
+    return tf.reshape(flat, tf.shape(ids))
+
+
+def _few_passes(logits: Any, ids: Any) -> Any:
+    """Return the cross entropy of logits float32 [N,V] and ids int32 [N]: float32 [N].
+
+    On a CPU each pass over [N,V] counts.  TensorFlow's own call makes many where it is to be deterministic, and as one
+    operation its `exp` is slow.  What the metrics ask for is the same, so TensorFlow computes it once for both.
+    """
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def cross_entropy(logits: Any) -> Any:
+        highest = tf.reduce_max(logits, axis=-1, keepdims=True)  # [N,1]
+        shares = tf.exp(logits - highest)  # [N,V]
+        total = tf.reduce_sum(shares, axis=-1)  # [N]
+        losses = tf.math.log(total) + highest[:, 0] - tf.gather(logits, ids, batch_dims=1)
+
+        def gradient(upstream: Any) -> Any:
+            places = tf.stack([tf.range(tf.shape(ids)[0]), ids], axis=1)  # [N,2]
+            return tf.tensor_scatter_nd_sub(shares * (upstream / total)[:, None], places, upstream)
+
+        return losses, gradient
+
+    return cross_entropy(logits)
+
+
+def _best(logits: Any) -> Any:
+    """Return the id of the highest logit, the first of equals: [B,M,V] -> int32 [B,M]."""
+    if keras.backend.backend() != "tensorflow":
+        return ops.cast(ops.argmax(logits, axis=-1), "int32")
+    import tensorflow as tf
+
+    return tf.argmax(logits, axis=-1, output_type=tf.int32)  # Keras's first looks for negative zeros, in four passes

@@ -171,7 +171,13 @@ class TaskModel(keras.Model):
             super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
             return
         with self.distribute_strategy.scope():
-            self._symbolic_build(data_batch=_dealer().like(iterator) if data_batch is None else data_batch)
+            dataset = None if iterator is None else iterator.data_adapter.get_tf_dataset()
+            self._symbolic_build(data_batch=_dealer().like(dataset) if data_batch is None else data_batch)
+
+    def make_variables(self, dataset: Any) -> None:
+        """Make what `fit` on a dataset would make in its first step: the variables of metrics and optimizer."""
+        with place_of(self):
+            self._symbolic_build(data_batch=_dealer().like(dataset))
 
 
 _SHUFFLE_PLACE = list(inspect.signature(keras.Model.fit).parameters).index("shuffle") - 2  # after self, x, y

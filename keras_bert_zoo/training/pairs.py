@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_bert_zoo.layers.sentence import unit
+
 _BLOCK = 1024  # rows ranked at a time
 _SAME = 1e-6  # cosines this close are equal: the same text gives nearly the same vector in another batch
 
@@ -93,10 +95,10 @@ def _of_all_replicas(vectors: Any) -> Any:
 
 
 def _unit(vectors: Any) -> tuple[Any, Any]:
-    unit = ops.normalize(vectors, axis=-1, order=2, epsilon=1e-12)
-    return unit[:, 0], unit[:, 1]
+    vectors = unit(vectors)
+    return vectors[:, 0], vectors[:, 1]
 
 
 def _unit_arrays(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
-    return unit[:, 0], unit[:, 1]
+    vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+    return vectors[:, 0], vectors[:, 1]

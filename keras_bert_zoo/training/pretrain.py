@@ -14,6 +14,7 @@ import keras
 
 from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.errors import ConfigError
+from keras_bert_zoo.stopping import Stopped
 from keras_bert_zoo.training.lamb import Lamb
 from keras_bert_zoo.training.masked_batches import Prepare, batches, held_out, preparation
 from keras_bert_zoo.training.optimizer import AdamW
@@ -69,7 +70,7 @@ def phase_data(
         block=recipe.shuffle_block,
         corrupt=recipe.corrupt,
         dynamic=dynamic,
-        trimmed=recipe.shapes == "trimmed",
+        trimmed=recipe.trimmed,
         share=share,
     )
     fixed = most if dynamic else shards.places
@@ -79,7 +80,7 @@ def phase_data(
         share=recipe.mask_share,
         most=most,
         whole_words=recipe.whole_words,
-        width=fixed if recipe.shapes == "fixed" else None,
+        width=None if recipe.trimmed else fixed,
         sequences=recipe.pack_sequences,
         length=shards.length,
     )
@@ -107,25 +108,9 @@ def make_schedule(recipe: Recipe) -> keras.optimizers.schedules.LearningRateSche
     return each[0] if len(each) == 1 else InTurn(each)
 
 
-def be_deterministic(wanted: str) -> None:
-    """Have TensorFlow give the same bits every time, as a recipe's `determinism` says."""
-    import tensorflow as tf
-
-    if wanted == "on" or (wanted == "auto" and not tf.config.list_physical_devices("GPU")):
-        tf.config.experimental.enable_op_determinism()
-
-
 def steps_a_call(log_every: int) -> int:
     """Return how many steps run in one call: calls must end where figures are told."""
     return max(steps for steps in range(1, _EXECUTION + 1) if log_every % steps == 0)
-
-
-class Stopped(Exception):
-    """A signal ended the training after `step`; where there is a folder, the same call goes on from there."""
-
-    def __init__(self, signal: int, step: int) -> None:
-        super().__init__(f"Signal {signal} stopped the training after step {step}.")
-        self.signal, self.step = signal, step
 
 
 def run_phases(

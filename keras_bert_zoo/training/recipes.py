@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from keras_bert_zoo.errors import ConfigError
 OPTIMIZERS = ("adamw", "lamb")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 MASKS = ("auto", "dynamic", "static")
-SHAPES = ("trimmed", "fixed")
+SHAPES = ("auto", "trimmed", "fixed")
 CORRUPT = ("refuse", "skip")
 DETERMINISM = ("auto", "on", "off")
 LAYOUTS = ("auto", "padded", "packed")  # as training/layouts.py has them, which needs Keras
@@ -56,12 +56,14 @@ class Recipe:
     `power` to `end_learning_rate`: one schedule over all phases, or, where every phase has its own `learning_rate`, one
     for each.  `masks` "dynamic" draws masks anew every epoch, "static" takes those in the records, "auto" does the
     latter where there are some.  `max_predictions` unless given is the data's, or the share of a whole row.  `shapes`
-    "trimmed" cuts batches to their longest row, "fixed" leaves them.  `pack_sequences` is the most sequences that share
-    a row, see `text/sequences.py`; a batch is of so many sequences, in fewer rows.  `corrupt` "skip" counts rows in a
-    damaged shard and goes on.  `determinism` "on" has TensorFlow give the same bits every time, "auto" where there is
-    no GPU.  `gradient_accumulation` cuts every batch into so many parts, of which one at a time is in memory: one
-    update, the same numbers.  `validation` are shards held out, measured every `validate_every` updates with the same
-    masks each time.  Figures are told every `log_every` updates; all that happens between updates happens there.
+    "trimmed" cuts batches to their longest row, "fixed" leaves them, and "auto" does so under XLA.  `pack_sequences` is
+    the most sequences that share a row, see `text/sequences.py`; a batch is of so many sequences, in fewer rows.
+    `corrupt` "skip" counts rows in a damaged shard and goes on.  `determinism` "on" has TensorFlow give the same bits
+    every time, "auto" where there is neither a GPU nor XLA.  `rematerialize` computes blocks again on the way back, for
+    less memory, and `jit_compile` compiles the step with XLA, once for each length of rows.  `gradient_accumulation`
+    cuts every batch into so many parts, of which one at a time is in memory: one update, the same numbers.
+    `validation` are shards held out, measured every `validate_every` updates with the same masks each time.  Figures
+    are told every `log_every` updates; all that happens between updates happens there.
     Raises: ConfigError on what makes no run.
     """
 
@@ -80,9 +82,11 @@ class Recipe:
     mask_share: float = 0.15
     max_predictions: int | None = None
     whole_words: bool = False
-    shapes: str = "trimmed"
+    shapes: str = "auto"
     pack_sequences: int = 1
     layout: str = "auto"
+    rematerialize: bool = False
+    jit_compile: bool = False
     corrupt: str = "refuse"
     determinism: str = "auto"
     shuffle_block: int = 16384
@@ -113,6 +117,11 @@ class Recipe:
                 raise ConfigError(
                     f"{name} is {getattr(self, name)}, it must be a multiple of log_every, which is {self.log_every}."
                 )
+        for name in ("rematerialize", "jit_compile"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name} is {getattr(self, name)!r}, it must be true or false.")
+        if self.jit_compile:
+            self._check_compiles()
         if self.warmup is not None:
             _check_whole("warmup", self.warmup, 0)
         if self.max_predictions is not None:
@@ -129,6 +138,22 @@ class Recipe:
         if all(own) and self.warmup is not None:
             raise ConfigError("Every phase has a schedule of its own: give each its warmup, not the recipe.")
         self.schedule_numbers()
+
+    def _check_compiles(self) -> None:
+        """Raises: ConfigError on what XLA, which compiles anew for each shape, cannot have."""
+        for name, wrong, why in _NOT_COMPILED:
+            if wrong(getattr(self, name)):
+                raise ConfigError(f"{name} is {getattr(self, name)!r}, but jit_compile is true: {why}")
+
+    @property
+    def trimmed(self) -> bool:
+        """Whether batches are cut to their longest row."""
+        return self.shapes == "trimmed" or (self.shapes == "auto" and not self.jit_compile)
+
+    @property
+    def trained_layout(self) -> str:
+        """The layout that is trained in: under XLA "auto" means "padded"."""
+        return "padded" if self.layout == "auto" and self.jit_compile else self.layout
 
     @property
     def steps(self) -> int:
@@ -186,6 +211,13 @@ _CHOICES = {
     "corrupt": CORRUPT,
     "determinism": DETERMINISM,
 }
+# Setting, what of it cannot be compiled, and why.
+_NOT_COMPILED: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    ("layout", lambda layout: layout == "packed", "a packed batch has as many tokens as it has. Take 'padded'."),
+    ("shapes", lambda shapes: shapes == "trimmed", "XLA would compile anew for every length. Take 'fixed'."),
+    ("pack_sequences", lambda most: most > 1, "XLA would compile anew for every number of rows. Take 1."),
+    ("determinism", lambda wanted: wanted == "on", "TensorFlow then compiles nothing. Take 'off'."),
+)
 
 
 def _made(kind: Any, values: Any, where: str) -> Any:

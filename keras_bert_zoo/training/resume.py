@@ -2,7 +2,7 @@
 
 A checkpoint is one safetensors file, `step-000001200.safetensors`: every weight, every dropout's seed and every
 variable of the optimizer, and in its metadata the step, what the caller keeps beside it, and a digest of all that.  It
-is written aside and moved into place, so it is whole or not there.  Metrics are left out: they begin anew.
+is written aside and moved into place, so it is whole or not there.  Metrics are left out, unless the caller keeps them.
 """
 
 from __future__ import annotations
@@ -29,14 +29,31 @@ from keras_bert_zoo.training.layouts import place_of
 _NAME = "step-{:09d}.safetensors"
 _NAMES = re.compile(r"step-(\d{9,})\.safetensors")
 _FORMAT = "1"
+_KEPT = "kept/"  # before the names of the caller's own arrays
 
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """Where a training stands: updates done, and what the caller keeps beside the weights, as JSON knows it."""
+    """Where a training stands: updates done, and what the caller keeps beside the weights: JSON, and arrays by name."""
 
     step: int
     kept: dict[str, Any]
+    arrays: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+
+def be_deterministic(wanted: str) -> None:
+    """Have TensorFlow give the same bits every time: "on", "off", or "auto": where there is no GPU."""
+    import tensorflow as tf
+
+    if wanted == "on" or (wanted == "auto" and not tf.config.list_physical_devices("GPU")):
+        tf.config.experimental.enable_op_determinism()
+
+
+def seeds(model: keras.Model) -> list[Any]:
+    """Return the states of a model's generators of random numbers, in the order of its layers."""
+    known = {id(weight) for weight in model.weights}
+    known |= {id(variable) for metric in model.metrics for variable in metric.variables}
+    return [variable for variable in model.variables if id(variable) not in known]
 
 
 def training_state(model: keras.Model) -> dict[str, Any]:
@@ -49,11 +66,8 @@ def training_state(model: keras.Model) -> dict[str, Any]:
     if not model.optimizer.built:
         with place_of(model):
             model.optimizer.build(model.trainable_variables)
-    weights = {id(weight) for weight in model.weights}
-    figures = {id(variable) for metric in model.metrics for variable in metric.variables}
-    seeds = [v for v in model.variables if id(v) not in weights and id(v) not in figures]
     named = [(weight.path, weight) for weight in model.weights]
-    named += [(f"seeds/{number}", seed) for number, seed in enumerate(seeds)]
+    named += [(f"seeds/{number}", seed) for number, seed in enumerate(seeds(model))]
     optimizers: dict[str, int] = {}
     for variable in model.optimizer.variables:
         owner, _, name = variable.path.partition("/")
@@ -66,27 +80,34 @@ def training_state(model: keras.Model) -> dict[str, Any]:
 
 
 def save_checkpoint(
-    model: keras.Model, folder: str | Path, step: int, kept: Mapping[str, Any] | None = None, *, keep: int = 2
+    model: keras.Model,
+    folder: str | Path,
+    step: int,
+    kept: Mapping[str, Any] | None = None,
+    *,
+    arrays: Mapping[str, np.ndarray] | None = None,
+    keep: int = 2,
 ) -> Path:
     """Write the state of a compiled model after `step` updates, and delete all but the newest `keep` checkpoints.
 
-    `kept` is JSON that `restore_checkpoint` gives back.
+    `kept` is JSON and `arrays` are arrays that `restore_checkpoint` gives back.
     Raises: CheckpointError where a weight is no number any more, or the file cannot be written; the checkpoints there
     were are then untouched.
     """
     folder = Path(folder)
     path = folder / _NAME.format(step)
-    arrays = {name: _array(variable) for name, variable in training_state(model).items()}
-    broken = [name for name, array in arrays.items() if _is_float(array) and not np.isfinite(array).all()]
+    state = {name: _array(variable) for name, variable in training_state(model).items()}
+    broken = [name for name, array in state.items() if _is_float(array) and not np.isfinite(array).all()]
     if broken:
         raise CheckpointError(
-            f"After step {step} {len(broken)} of {len(arrays)} variables hold NaN or infinity, {broken[0]} the first."
+            f"After step {step} {len(broken)} of {len(state)} variables hold NaN or infinity, {broken[0]} the first."
             f" {_last_told(folder)} Lower the learning rate, or warm up longer."
         )
+    state |= {f"{_KEPT}{name}": np.ascontiguousarray(array) for name, array in (arrays or {}).items()}
     told = {"format": _FORMAT, "step": str(step), "kept": json.dumps(kept or {})}
     try:
         with new_file(path) as aside:
-            safetensors.numpy.save_file(arrays, aside, metadata={**told, "sha256": _digest(arrays, told)})
+            safetensors.numpy.save_file(state, aside, metadata={**told, "sha256": _digest(state, told)})
             _flush(aside)
         _flush(folder)
         for old in checkpoints(folder)[keep:]:
@@ -109,10 +130,11 @@ def restore_checkpoint(model: keras.Model, folder: str | Path) -> Progress | Non
         return None
     state = training_state(model)
     path, arrays, told = _newest_whole(found)
+    own = {name.removeprefix(_KEPT): arrays.pop(name) for name in list(arrays) if name.startswith(_KEPT)}
     _check_same(path, arrays, state)
     for name, variable in state.items():
         variable.assign(arrays[name])
-    return Progress(int(told["step"]), json.loads(told["kept"]))
+    return Progress(int(told["step"]), json.loads(told["kept"]), own)
 
 
 def checkpoints(folder: str | Path) -> list[Path]:

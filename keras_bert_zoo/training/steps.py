@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from keras_bert_zoo.errors import ConfigError
 from keras_bert_zoo.training.dealing import share
+from keras_bert_zoo.training.resume import seeds
 
 _MEANS = ("sum_over_batch_size", "mean")
 
@@ -288,13 +289,6 @@ def own_dropouts(model: Any) -> Iterator[None]:
 
 
 _APART = 0x9E3779B97F4A7  # far from the difference of two layers' seeds, which are below 2**32
-
-
-def seeds(model: keras.Model) -> list[Any]:
-    """Return the states of a model's generators of random numbers, in the order of its layers."""
-    known = {id(weight) for weight in model.weights}
-    known |= {id(variable) for metric in model.metrics for variable in metric.variables}
-    return [variable for variable in model.variables if id(variable) not in known]
 
 
 def _dealt_now(strategy: Any, data: Any) -> Any:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from keras_bert_zoo.errors import ClusterError, ConfigError
 from keras_bert_zoo.training.agreement import fingerprint
-from keras_bert_zoo.training.cluster import Cluster, find_cluster
+from keras_bert_zoo.training.cluster import Cluster, find_cluster, in_one_row
 from keras_bert_zoo.training.meeting import TIMEOUT, check_reachable, meet
-
-STRATEGIES = ("default", "one_device", "mirrored", "multi_worker", "tpu")
-# What each one may be told; the others know all they need.
-_OPTIONS = {
-    "one_device": {"devices"},
-    "mirrored": {"devices"},
-    "multi_worker": {"cluster", "timeout"},
-    "tpu": {"tpu", "zone", "project", "timeout"},
-}
 
 
 def strategy(name: str = "default", **options: Any) -> Any:
@@ -40,16 +33,13 @@ def strategy(name: str = "default", **options: Any) -> Any:
     if name not in STRATEGIES:
         raise ConfigError(f"strategy is {name!r}, it must be one of {', '.join(STRATEGIES)}.")
     options = {option: value for option, value in options.items() if value is not None}
-    if unknown := sorted(set(options) - _OPTIONS.get(name, set())):
-        takes = ", ".join(sorted(_OPTIONS.get(name, set()))) or "nothing"
-        raise ConfigError(f"The strategy {name!r} takes no {unknown[0]}; it takes {takes}.")
-    return {
-        "default": _default,
-        "one_device": _one_device,
-        "mirrored": _mirrored,
-        "multi_worker": _multi_worker,
-        "tpu": _tpu,
-    }[name](**options)
+    make = _MAKERS[name]
+    known = inspect.signature(make).parameters
+    if unknown := sorted(set(options) - set(known)):
+        raise ConfigError(
+            f"The strategy {name!r} takes no {unknown[0]}; it takes {', '.join(sorted(known)) or 'nothing'}."
+        )
+    return make(**options)
 
 
 def _default() -> Any:
@@ -109,7 +99,7 @@ def _multi_worker(cluster: Any = "auto", timeout: float = TIMEOUT) -> Any:
     import tensorflow as tf
 
     if not isinstance(cluster, Cluster):
-        cluster = _resolved(cluster)
+        cluster = _resolved(cluster, timeout)
     gpus = _share_of_gpus(cluster)
     meet(cluster, {**fingerprint(), "devices": f"GPU x {gpus}" if gpus else "CPU"}, timeout)
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
@@ -132,17 +122,34 @@ def _multi_worker(cluster: Any = "auto", timeout: float = TIMEOUT) -> Any:
         ) from None
 
 
-def _resolved(resolver: Any) -> Cluster:
+def _resolved(resolver: Any, timeout: float) -> Cluster:
     """Return the cluster that one of TensorFlow's resolvers knows."""
-    jobs = resolver.cluster_spec().as_dict()
-    if not jobs or set(jobs) - {"chief", "worker"} or resolver.task_id is None:
+    jobs = _jobs(resolver, timeout)
+    if not jobs or set(jobs) - {"chief", "worker"} or resolver.task_type not in jobs or resolver.task_id is None:
         raise ConfigError(
-            f"multi_worker: the resolver knows the jobs {', '.join(sorted(jobs)) or 'none'} and the task"
-            f" {resolver.task_type} {resolver.task_id}; want jobs 'worker' and 'chief', and which task this is."
+            f"multi_worker: the {type(resolver).__name__} knows the jobs {', '.join(sorted(jobs)) or 'none'} and the"
+            f" task {resolver.task_type} {resolver.task_id}; want jobs 'worker' and 'chief', and which task this is:"
+            " set its task_type and task_id where it cannot find them out."
         )
-    chiefs = list(jobs.get("chief", []))
-    before = len(chiefs) if resolver.task_type == "worker" else 0
-    return Cluster((*chiefs, *jobs.get("worker", [])), before + resolver.task_id, type(resolver).__name__)
+    return Cluster(*in_one_row(jobs, resolver.task_type, resolver.task_id), type(resolver).__name__)
+
+
+def _jobs(resolver: Any, timeout: float) -> dict[str, list[str]]:
+    """Return the addresses of each job.  Raises: ClusterError where a pod of Kubernetes is not running in time."""
+    end = time.monotonic() + timeout
+    while True:
+        try:
+            return resolver.cluster_spec().as_dict()
+        except RuntimeError as error:  # of a pod that is still starting: KubernetesClusterResolver
+            if time.monotonic() >= end:
+                raise ClusterError(
+                    f"multi_worker: the {type(resolver).__name__} found no whole cluster within {timeout:g} seconds:"
+                    f" {error}. Look at that worker, or wait for longer (--worker-timeout)."
+                ) from None
+        time.sleep(min(_PAUSE, max(end - time.monotonic(), 0)))
+
+
+_PAUSE = 1.0  # seconds between two questions to Kubernetes
 
 
 def _share_of_gpus(cluster: Cluster) -> int:
@@ -184,3 +191,13 @@ def _tpu(tpu: str = "local", zone: str | None = None, project: str | None = None
             f"tpu: the TPU {where} cannot be used: {why:.300}. Is it there and free, and is this TensorFlow built for"
             " TPUs (the package tensorflow-tpu)? Name another one with tpu=."
         ) from None
+
+
+_MAKERS: dict[str, Callable[..., Any]] = {
+    "default": _default,
+    "one_device": _one_device,
+    "mirrored": _mirrored,
+    "multi_worker": _multi_worker,
+    "tpu": _tpu,
+}
+STRATEGIES = tuple(_MAKERS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +15,7 @@ import tensorflow as tf
 from keras_bert_zoo.errors import ClusterError, ZooError
 from keras_bert_zoo.stopping import cluster_is_broken
 from keras_bert_zoo.training.agreement import check_alike
+from keras_bert_zoo.training.cluster import in_one_row, worker_name
 from keras_bert_zoo.training.meeting import is_listening
 from keras_bert_zoo.training.resume import Progress, training_state
 from keras_bert_zoo.training.shares import Share
@@ -39,14 +39,12 @@ class Workers:
 
     def __init__(self, strategy: Any) -> None:
         self.strategy = strategy
-        self.addresses: list[str] = []
+        self.addresses: tuple[str, ...] = ()
         self.index = 0
         resolver = strategy.cluster_resolver
         if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) and resolver is not None:
             jobs = resolver.cluster_spec().as_dict()  # none at all outside a cluster
-            chiefs = list(jobs.get("chief", []))
-            self.addresses = [*chiefs, *jobs.get("worker", [])]
-            self.index = (resolver.task_id or 0) + (len(chiefs) if resolver.task_type == "worker" else 0)
+            self.addresses, self.index = in_one_row(jobs, resolver.task_type, resolver.task_id or 0)
         self._all = _collective(strategy, _everybodys)
         self._firsts = _collective(strategy, _the_first_one)
 
@@ -62,7 +60,7 @@ class Workers:
 
     def name(self, index: int) -> str:
         """Return what messages call a worker."""
-        return f"worker {index}{', the chief' if index == 0 else ''} ({self.addresses[index]})"
+        return worker_name(index, self.addresses)
 
     def share(self, by: str) -> Share:
         """Return what this process reads of pretraining shards; `by` is one of `training.shares.SHARINGS`."""
@@ -143,17 +141,20 @@ def workers_of(model: keras.Model) -> Workers:
 
 
 def share_state(model: keras.Model, workers: Workers, found: Progress | None) -> Progress | None:
-    """Give all workers the chief's state of a compiled model, and where its training stands; None where it begins."""
+    """Give all workers the chief's state of a compiled model, and where its training stands; None where it begins.
+
+    Arrays that are kept beside the state stay the chief's.
+    """
     if workers.count == 1:
         return found
-    told = workers.chiefs(None if found is None else dataclasses.asdict(found))
+    told = workers.chiefs(None if found is None else {"step": found.step, "kept": found.kept})
     if told is None:
         return None
     for variable in training_state(model).values():
         value = workers.chiefs_array(np.array(keras.ops.convert_to_numpy(variable), order="C"))
         if not workers.is_chief:
             variable.assign(value)
-    return Progress(**told)
+    return Progress(**told, arrays=found.arrays if found else {})
 
 
 def weights_digest(model: keras.Model) -> str:

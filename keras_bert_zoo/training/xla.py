@@ -30,6 +30,6 @@ def check_compiled(model: keras.Model) -> None:
     if not model.jit_compile:
         raise ConfigError(
             f"{model.name}: Keras cannot have jit_compile=True here: TensorFlow compiles nothing once"
-            " tf.config.experimental.enable_op_determinism() was called, as kbz.pretrain does where there is no GPU."
-            " Compile in another process, or pretrain with determinism='off'."
+            " tf.config.experimental.enable_op_determinism() was called, as kbz.pretrain and kbz.finetune do where"
+            " there is no GPU. Compile in another process, or train with determinism='off' before."
         )

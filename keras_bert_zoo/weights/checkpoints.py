@@ -17,9 +17,9 @@ import numpy as np
 
 from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.errors import CheckpointError, ConfigError
+from keras_bert_zoo.files import read_json
 from keras_bert_zoo.weights.formats import Parts
 from keras_bert_zoo.weights.rows import Shape
-from keras_bert_zoo.weights.tensors import read_json
 
 CONFIG, VOCABULARY, PREFIX, STATE = "bert_config.json", "vocab.txt", "bert_model.ckpt", "checkpoint"
 GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"

@@ -18,10 +18,10 @@ import numpy as np
 
 from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.errors import CheckpointError, ConfigError
-from keras_bert_zoo.files import new_file
+from keras_bert_zoo.files import new_file, read_json
 from keras_bert_zoo.weights.formats import Opened, Parts, Weights
 from keras_bert_zoo.weights.rows import TRANSPOSE, AnyRow, Constant, Row, Shape, Tied
-from keras_bert_zoo.weights.tensors import WEIGHTS, SafetensorsFolder, read_json, write_safetensors, write_shards
+from keras_bert_zoo.weights.tensors import WEIGHTS, SafetensorsFolder, write_safetensors, write_shards
 from keras_bert_zoo.weights.transfer import Audit, common_dtype, export_audit, export_rows, import_rows
 
 CONFIG = "config.json"

@@ -20,11 +20,10 @@ import numpy as np
 
 from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.errors import CheckpointError, ConfigError, VocabularyError
-from keras_bert_zoo.files import new_file
+from keras_bert_zoo.files import new_file, read_json
 from keras_bert_zoo.weights.formats import Opened, Parts, expressed
 from keras_bert_zoo.weights.hdf5 import H5Tensors, write_h5
 from keras_bert_zoo.weights.rows import AnyRow, Op, Row, Spare, split_heads, split_heads_in
-from keras_bert_zoo.weights.tensors import read_json
 from keras_bert_zoo.weights.transfer import Audit, common_dtype, export_audit, export_rows, numpy_dtype
 
 CONFIG, TASK, TOKENIZER, PREPROCESSOR = "config.json", "task.json", "tokenizer.json", "preprocessor.json"

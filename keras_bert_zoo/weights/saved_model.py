@@ -15,10 +15,10 @@ from typing import Any
 
 from keras_bert_zoo.config import BertConfig
 from keras_bert_zoo.errors import CheckpointError, ConfigError
+from keras_bert_zoo.files import read_json
 from keras_bert_zoo.weights.checkpoints import Checkpoint, Renamed, graph_nodes
 from keras_bert_zoo.weights.formats import Opened, Parts
 from keras_bert_zoo.weights.rows import Row, dense_rows, norm_rows, split_heads, split_heads_in
-from keras_bert_zoo.weights.tensors import read_json
 from keras_bert_zoo.weights.transfer import Audit
 
 MODEL, VARIABLES, ASSETS, OURS = "saved_model.pb", "variables/variables", "assets", "zoo.json"

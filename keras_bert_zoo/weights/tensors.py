@@ -15,7 +15,7 @@ import safetensors.numpy
 from huggingface_hub import split_state_dict_into_shards_factory
 
 from keras_bert_zoo.errors import CheckpointError, ConfigError
-from keras_bert_zoo.files import new_file
+from keras_bert_zoo.files import new_file, read_json
 from keras_bert_zoo.weights.rows import Shape
 
 WEIGHTS, INDEX, PICKLE = "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"
@@ -132,19 +132,6 @@ def write_shards(tensors: Mapping[str, np.ndarray], folder: Path, max_shard_size
     with new_file(folder / INDEX) as aside:
         aside.write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return folder / INDEX
-
-
-def read_json(path: Path, error: type[Exception]) -> dict[str, Any]:
-    """Return the JSON object in a file; what is wrong with it is raised as `error`."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise error(f"{path.parent} has no {path.name}.") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as cause:
-        raise error(f"{path} cannot be read as JSON: {cause}.") from cause
-    if not isinstance(values, dict):
-        raise error(f"{path} holds a JSON {type(values).__name__}, an object was expected.")
-    return values
 
 
 def _convert_command(folder: Path) -> str:

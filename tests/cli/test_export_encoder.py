@@ -21,15 +21,17 @@ def test_an_encoder_and_its_preprocessor(folders, tmp_path, monkeypatch):
         "export_encoder",
         lambda *given, **options: asked.append((*given, options)) or EncoderModels(Path("x/4"), Path("y/4")),
     )
-    options = ["--to", "both", "--version", "4", "--max-length", "9", "--json"]
+    options = ["--to", "both", "--version", "4", "--max-length", "9", "--serving-version", "2.16", "--json"]
     result = kbz("export", folders / "encoder", "--as", "encoder", *options)
     assert json.loads(result.stdout) == {"preprocessor": "x/4", "encoder": "y/4"}
-    assert asked == [(str(folders / "encoder"), "both", {"version": 4, "seq_length": 9})]
+    assert asked == [(str(folders / "encoder"), "both", {"version": 4, "seq_length": 9, "serving_version": "2.16"})]
 
 
 def test_what_cannot_be_exported(folders, tmp_path):
     source = folders / "encoder"
-    assert "leave out --dtype" in refused("export", source, "--as", "encoder", "--dtype", "bfloat16", exit_code=2)
+    assert "leave out --precision" in refused(
+        "export", source, "--as", "encoder", "--precision", "bfloat16", exit_code=2
+    )
     asked = ["export", source, "--as", "encoder", "--to", tmp_path / "x", "--max-length", "24"]
     assert "seq_length is 24, it must be from 3" in refused(*asked)
     assert "or export the encoder itself (kbz export --as encoder)" in refused("export", source, "--to", tmp_path / "x")

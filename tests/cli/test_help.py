@@ -46,7 +46,7 @@ def test_the_short_form_and_the_version():
         (["bogus"], "No such command 'bogus'."),
         (["train"], "Missing argument 'SOURCE'."),
         (["train", "minilm_l6_h384_uncased", "--out", "runs/a"], "Missing option '--train'."),
-        (["train", "x", "--trian", "y"], "No such option '--trian'. Did you mean '--train'?"),
+        (["train", "x", "--epohcs", "y"], "No such option '--epohcs'. Did you mean '--epochs'?"),
         (["predict"], "Missing argument 'SOURCE'."),
         (["predict", "mood", "a text", "--file", "b.txt"], "Give texts or --file, not both."),
         (["export", "mood", "--version", "0"], "Invalid value for '--version': 0 is not in the range x>=1."),

@@ -1,11 +1,14 @@
 """`kbz presets` and what `kbz quickstart` prints."""
 
+import sys
 from pathlib import Path
 
 from command_line import json_lines, kbz
 
 import keras_bert_zoo.quickstart
+from keras_bert_zoo.cli import places
 from keras_bert_zoo.quickstart import SENTENCES, Outcome
+from keras_bert_zoo.stopping import Stopped
 
 
 def test_what_the_quickstart_prints(monkeypatch):
@@ -29,3 +32,13 @@ def test_what_the_quickstart_prints(monkeypatch):
     ]
     assert result.stderr == "Data: …\n"  # JSON stands alone on standard output
     assert asked == [("runs/q", "saved_models/movie_mood", 2), ("runs/quickstart", "elsewhere", 0)]
+
+
+def test_a_quickstart_that_control_c_stops(monkeypatch):
+    def quickstart(*arguments, **options):
+        raise Stopped(2, 1234)
+
+    monkeypatch.setattr(keras_bert_zoo.quickstart, "quickstart", quickstart)
+    monkeypatch.setattr(places.os, "_exit", sys.exit)
+    result = kbz("quickstart", exit_code=130)
+    assert result.stderr == "Stopped after step 1,234. The same command goes on from there.\n"

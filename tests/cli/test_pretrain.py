@@ -44,11 +44,12 @@ NEW = ["config.json", "--vocabulary", "vocab.txt"]
 
 
 def test_figures_as_json_and_in_lines_and_fine_tuning_at_once(here, folders):
-    more = ["--validation", "held", "--gradient-accumulation", 3]
+    more = ["--validation", "held", "--gradient-accumulation", 3, "--rematerialize"]
     result = kbz("pretrain", *NEW, "--train", "data", *more, *OPTIONS, "--out", "runs/a", "--json")
     (told,) = json_lines(result)
     history = json.loads(Path("runs/a/history.json").read_text())
     assert history["settings"]["gradient_accumulation"] == 3
+    assert history["settings"]["rematerialize"] is True
     assert told["folder"] == "runs/a"
     assert told["steps"] == 4
     assert told["damaged"] == {"0": {}}
@@ -93,6 +94,12 @@ def test_a_recipe_file_and_options_over_it(here):
         (["--train", "data", "--steps", 3, "--warmup", 3], 1, "warmup is 3 updates, but there are only 3"),
         (["--train", "data", "--steps", 3, "--masks", "static"], 1, "the records hold no masks"),
         (["--train", "data", "--steps", 3, "--optimizer", "sgd"], 2, "'sgd' is not one of"),
+        (
+            ["--train", "data", "--steps", 3, "--jit-compile", "--layout", "packed"],
+            1,
+            "layout is 'packed', but jit_com",
+        ),
+        (["--train", "data", "--steps", 3, "--jit-compile", "--shapes", "trimmed"], 1, "shapes is 'trimmed', but jit"),
         (["--train", "data", "--steps", 3, "--out", "data"], 1, "data: the folder is there already"),
         (["--train", "data", "--steps", 3, "--cased"], 1, "Some of the data are of lower-cased texts"),
     ],

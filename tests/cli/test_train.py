@@ -49,6 +49,7 @@ def test_evaluate_gives_the_same_figures(run, folders):
     assert figures == pytest.approx(
         {name[5:]: value for name, value in printed["figures"].items() if name.startswith("test_")}, abs=1e-5
     )
+    assert json_lines(kbz("evaluate", out, "--json")) == [figures]  # on the data the run was measured on
     table = kbz("evaluate", out, folders / "train.tsv").stdout
     assert f"│ accuracy │ {figures['accuracy']:.4f} │" in table
     assert table.startswith(f"{out} on {folders / 'train.tsv'}, 48 rows\n")
@@ -111,21 +112,25 @@ def test_an_unknown_source(folders, tmp_path, monkeypatch, command):
     assert message.startswith("'minilm_l6_h384' is not known here. Did you mean minilm_l6_h384_uncased, ")
 
 
-def test_control_c_leaves_nothing(folders, tmp_path):
-    command = [SCRIPT, "train", folders / "encoder", "--train", folders / "train.tsv"]
+def test_control_c_saves_a_checkpoint_and_the_command_goes_on(folders, tmp_path):
+    command = ["train", folders / "encoder", "--train", folders / "train.tsv", "--out", tmp_path / "runs/long"]
+    command = [*map(str, command), "--epochs", "100000", "--checkpoint-every", "100000"]
     with subprocess.Popen(
-        [*command, "--out", "runs/never", "--epochs", "100000"],
-        cwd=tmp_path,
-        env=shell(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+        [SCRIPT, *command], env=shell(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         for line in process.stdout:
             if line.startswith("Epoch 3/"):
                 break
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        process.stdout.read()
+        errors = process.stderr.read()
+        process.wait(timeout=60)
     assert process.returncode == 130
-    assert own_words(errors) == "\nStopped. No half-written folder is left.\n"
-    assert not list(tmp_path.rglob("*never*"))
+    first, second = own_words(errors).strip().splitlines()
+    assert first == "Stopping after a checkpoint. Once more to end at once."
+    (name,) = (name for name in os.listdir(tmp_path / "runs/long/unfinished") if name.startswith("step-"))
+    step = int(name.removeprefix("step-").removesuffix(".safetensors"))
+    assert second == f"Stopped after step {step:,}. The same command goes on from there."
+    assert step >= 4  # two updates an epoch
+    message = refused(*command, "--seed", 7, "--checkpoint-every", 3)
+    assert "holds an unfinished run with other settings: settings.seed is 7, was 0. Repeat its own command" in message

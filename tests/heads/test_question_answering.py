@@ -16,9 +16,9 @@ from scipy import special
 from sizes import HIDDEN, POSITIONS
 
 import keras_bert_zoo as kbz
+from keras_bert_zoo.answers import plain
 from keras_bert_zoo.data.squad import Answer, Question
 from keras_bert_zoo.errors import ConfigError, DataError
-from keras_bert_zoo.training.answers import plain
 from keras_bert_zoo.training.fit import Settings
 
 LENGTH, STRIDE, QUERY, LONGEST, BEST = 19, 4, 6, 7, 5

@@ -332,7 +332,7 @@ def test_tags_become_entities_as_seqeval_reads_them(bundle, labels, scheme):
 
 def test_the_export_answers_as_python_does(bundle, export):
     loaded = tf.saved_model.load(str(export)).signatures
-    assert set(loaded) == {"serving_default", "words", "tokenized"}
+    assert set(loaded) == {"serving_default", "words", "tokenized", "tokens", "examples"}
     same(served(loaded["serving_default"], bundle.head, TEXTS), [answer_by_loop(bundle, text) for text in TEXTS])
     outputs = loaded["words"].structured_outputs
     assert {name: (spec.dtype, len(spec.shape)) for name, spec in outputs.items()} == {

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_bert_zoo.errors import ConfigError
 from keras_bert_zoo.layers import ChoiceLogits, Fold, SentencePooling, Unfold
+from keras_bert_zoo.training.pairs import CosineError
 
 RANDOM = np.random.default_rng(5)
 GRID = RANDOM.integers(0, 9, (4, 3, 5)).astype("int32")  # [B,C,T]
@@ -54,6 +55,32 @@ def test_pooling(pooling, normalize):
 def test_a_row_without_a_token_has_a_vector_of_numbers(pooling):
     got = SentencePooling(pooling)(SEQUENCE[:1], MASK[:1] * 0)
     assert np.isfinite(got).all()
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("pooling", ["mean", "max"])
+def test_a_row_without_a_token_sends_nothing_back(pooling, compiled):
+    mask = MASK.copy()
+    mask[2] = 0  # half of the second pair
+    layer, loss = SentencePooling(pooling), CosineError()
+
+    @tf.function(jit_compile=compiled)
+    def gradient(x, mask):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            vectors = tf.reshape(layer(x, mask), [2, 2, 6])
+            told = loss(tf.constant([0.3, 0.6]), vectors)
+        return vectors, told, tape.gradient(told, x)
+
+    vectors, told, back = gradient(tf.constant(SEQUENCE), tf.constant(mask))
+    first, second = (np.dot(*pair) for pair in vectors.numpy())
+    np.testing.assert_allclose(told, ((first - 0.3) ** 2 + (second - 0.6) ** 2) / 2, rtol=1e-5)
+    assert np.isfinite(back).all()
+    np.testing.assert_array_equal(back[2], np.zeros((5, 6)))
+    assert np.abs(back[0]).max() > 1e-3
+    np.testing.assert_array_equal(back[1, 1:], np.zeros((4, 6)))
+    if pooling == "mean":
+        np.testing.assert_array_equal(vectors[1, 0], np.zeros(6))
 
 
 def test_sums_are_float32_whatever_comes_in():

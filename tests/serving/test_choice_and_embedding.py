@@ -121,7 +121,7 @@ def test_neighbours_do_not_count(exports):
 
 def test_bfloat16(bundles, tmp_path):
     for name in ("choose", "mean"):
-        folder = export_bundle(bundles[name], tmp_path / name, dtype="bfloat16")
+        folder = export_bundle(bundles[name], tmp_path / name, precision="bfloat16")
         columns = {key: tf.constant(values) for key, values in COLUMNS[name].items()}
         got = tf.saved_model.load(str(folder)).signatures["serving_default"](**columns)
         key = "probabilities" if name == "choose" else "embedding"

@@ -306,7 +306,7 @@ def test_files(folders):
 def test_versions_and_the_default_length(bundle, tmp_path, monkeypatch):
     saved = []
     monkeypatch.setattr(encoder_models, "_save", lambda model, signature, tokenizer, folder: saved.append(model))
-    monkeypatch.setattr(encoder_models, "_encoder", lambda bundle: (tf.Module(), None))
+    monkeypatch.setattr(encoder_models, "_encoder", lambda bundle, serving_version: (tf.Module(), None))
     first = export_encoder(bundle, tmp_path)
     assert saved[0].__call__(tf.constant(TEXTS))["input_mask"].shape == (4, POSITIONS)  # fewer than 128
     assert first == (tmp_path / "preprocessor/1", tmp_path / "encoder/1")
@@ -316,6 +316,8 @@ def test_versions_and_the_default_length(bundle, tmp_path, monkeypatch):
         export_encoder(bundle, tmp_path, version=7)
     with pytest.raises(ExportError, match="version is 0, TensorFlow Serving wants"):
         export_encoder(bundle, tmp_path, version=0)
+    with pytest.raises(ExportError, match=r"serving_version is '2\.11', it must be one of 2\.12"):
+        export_encoder(bundle, tmp_path, serving_version="2.11")
     assert encoder_models._SEQ_LENGTH == 128
 
 
@@ -335,7 +337,7 @@ def test_no_pooler(tmp_path):
 
 
 def test_a_failed_export_leaves_nothing(bundle, tmp_path, monkeypatch):
-    def fail(bundle):
+    def fail(bundle, serving_version):
         assert len(list(tmp_path.glob("preprocessor/.1.*/saved_model.pb"))) == 1  # the other is written by now
         raise OSError("disk full")
 

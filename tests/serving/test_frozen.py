@@ -15,7 +15,7 @@ from keras_bert_zoo.serving.frozen import Frozen
 from keras_bert_zoo.serving.saved_model import export_bundle
 
 TEXTS = ["a good film", "", "so very bad and dull and cold and poor and awful again", "it was bad"]
-DTYPES = ("float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16")
 
 
 @pytest.fixture(scope="module")
@@ -27,23 +27,23 @@ def bundle():
 @pytest.fixture(scope="module")
 def exports(bundle, tmp_path_factory):
     root = tmp_path_factory.mktemp("models")
-    return {dtype: export_bundle(bundle, root / dtype, dtype=dtype) for dtype in DTYPES}
+    return {name: export_bundle(bundle, root / name, precision=name) for name in PRECISIONS}
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_every_precision_gives_the_same_answers(bundle, exports, dtype):
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_every_precision_gives_the_same_answers(bundle, exports, precision):
     want = np.array([answer["probabilities"] for answer in bundle.predict(TEXTS)])
-    ask = tf.saved_model.load(str(exports[dtype])).signatures["serving_default"]
+    ask = tf.saved_model.load(str(exports[precision])).signatures["serving_default"]
     got = ask(text=tf.constant(TEXTS))["probabilities"]
     assert got.dtype == tf.float32
-    np.testing.assert_allclose(got, want, atol=1e-5 if dtype == "float32" else 0.05)
+    np.testing.assert_allclose(got, want, atol=1e-5 if precision == "float32" else 0.05)
     alone = [ask(text=tf.constant([text]))["probabilities"][0] for text in TEXTS]
-    np.testing.assert_allclose(alone, want, atol=1e-5 if dtype == "float32" else 0.05)
+    np.testing.assert_allclose(alone, want, atol=1e-5 if precision == "float32" else 0.05)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_weights_are_stored_once(bundle, exports, dtype):
-    folder = exports[dtype]
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_weights_are_stored_once(bundle, exports, precision):
+    folder = exports[precision]
     variables = sum(path.stat().st_size for path in (folder / "variables").iterdir())
     model = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
     names = collections.Counter()
@@ -55,10 +55,10 @@ def test_weights_are_stored_once(bundle, exports, dtype):
             ):
                 names["constants"] += node.attr["value"].tensor.ByteSize()
     weights = sum(weight.numpy().nbytes for weight in bundle.model.trainable_variables)
-    weights //= 1 if dtype == "float32" else 2
+    weights //= 1 if precision == "float32" else 2
     assert weights <= variables + names["constants"] <= 1.03 * weights
     dense = sum(w.numpy().nbytes for w in bundle.model.trainable_variables if w.name == "kernel") // 2
-    assert (names["constants"] > dense) == (dtype == "bfloat16")
+    assert (names["constants"] > dense) == (precision == "bfloat16")
 
 
 def test_a_graph_too_large_keeps_its_weights_as_variables(bundle, monkeypatch):
@@ -81,7 +81,7 @@ def test_an_export_does_not_change_with_the_model(bundle):
 
 
 def test_a_precision_that_no_export_has(bundle):
-    with pytest.raises(ExportError, match="dtype is 'float16', an export can have float32 or bfloat16"):
+    with pytest.raises(ExportError, match="precision is 'float16', an export can have float32 or bfloat16"):
         Frozen(bundle.model, "float16")
 
 

@@ -131,7 +131,7 @@ def test_weights_are_stored_once(bundles, exports):
 
 
 def test_bfloat16(bundles, tmp_path):
-    ask = tf.saved_model.load(str(export_bundle(bundles["masked_lm"], tmp_path / "fast", dtype="bfloat16")))
+    ask = tf.saved_model.load(str(export_bundle(bundles["masked_lm"], tmp_path / "fast", precision="bfloat16")))
     got = ask.signatures["serving_default"](text=tf.constant(["a good [MASK]"]))
     (want,) = bundles["masked_lm"].predict(["a good [MASK]"])
     assert got["scores"].dtype == tf.float32

@@ -40,6 +40,7 @@ from keras_bert_zoo.errors import ConfigError  # noqa: E402
 from keras_bert_zoo.training import pretrain as loop  # noqa: E402
 from keras_bert_zoo.training import steps  # noqa: E402
 from keras_bert_zoo.training.layouts import laid_out  # noqa: E402
+from keras_bert_zoo.training.resume import seeds  # noqa: E402
 
 STILL = tiny.CONFIG.replace(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, num_hidden_layers=1)
 PAIRS = [f"{text} . {text}" for text in (tiny.BAD + tiny.GOOD)]  # so that a row has several places asked about
@@ -141,7 +142,7 @@ def masks(strategy, run):
 
         return strategy.gather(strategy.run(forward), axis=0)
 
-    return {"outputs": outputs().numpy().tolist(), "seeds": [seed.numpy().tolist() for seed in steps.seeds(model)]}
+    return {"outputs": outputs().numpy().tolist(), "seeds": [seed.numpy().tolist() for seed in seeds(model)]}
 
 
 def refused(strategy):
@@ -226,8 +227,8 @@ def short():
 
 def long():
     heads = (ranking, similarity, choice, tags)
-    one = {task.__name__: train(ONE, task, epochs=2) for task in heads}
-    two = {task.__name__: train(SEVERAL, task, epochs=2) for task in heads}
+    one = {task.__name__: train(ONE, task, epochs=4) for task in heads}
+    two = {task.__name__: train(SEVERAL, task, epochs=4) for task in heads}
     one |= {"pretraining": train(ONE, pretraining, epochs=10), "classification": train(ONE, classification, **LABELS)}
     two["pretraining"] = train(SEVERAL, pretraining, epochs=10)
     one["plain"] = train(ONE, classification, epochs=4, layout="packed")
@@ -235,7 +236,7 @@ def long():
     parts = {
         "plain": train(ONE, classification, epochs=4, gradient_accumulation=2, layout="packed"),
         "pretraining": train(ONE, pretraining, epochs=10, gradient_accumulation=3),
-        "tags": train(ONE, tags, epochs=2, gradient_accumulation=9),  # more than a batch has rows
+        "tags": train(ONE, tags, epochs=4, gradient_accumulation=9),  # more than a batch has rows
     }
     half = {"one": train(ONE, classification, **HALF), "two": train(SEVERAL, classification, **HALF)}
     half["parts"] = train(SEVERAL, classification, **HALF, gradient_accumulation=2)
@@ -248,7 +249,7 @@ def cluster():
     kept = {
         "classification": train(SEVERAL, classification, **LABELS, steps_per_execution=4),
         "pretraining": train(SEVERAL, pretraining, epochs=10, gradient_accumulation=3),
-        "ranking": train(SEVERAL, ranking, epochs=2),
+        "ranking": train(SEVERAL, ranking, epochs=4),
     }
     return {"cluster": kept, "masks": masks(SEVERAL, 3), "half": train(SEVERAL, classification, **HALF)}
 

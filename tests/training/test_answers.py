@@ -10,9 +10,10 @@ from fake_heads import Chooser
 
 import keras_bert_zoo as kbz
 from keras_bert_zoo.data.columns import check_columns
+from keras_bert_zoo.data.sizes import order_by_size
 from keras_bert_zoo.errors import ConfigError, DataError
-from keras_bert_zoo.training import fit as fit_module
-from keras_bert_zoo.training.answers import Answers, column_specs, order_by_size
+from keras_bert_zoo.training import epochs as epochs_module
+from keras_bert_zoo.training.answers import Answers, column_specs
 from keras_bert_zoo.training.evaluation import evaluate
 from keras_bert_zoo.training.fit import Settings, fit
 
@@ -109,9 +110,9 @@ def test_the_figure_that_tells_the_best_epoch(monkeypatch, monitor, best):
     names = ("accuracy", "f1", "loss")
     epochs = [(0.7, 0.1, 0.1), (0.1, 0.9, 0.5), (0.8, 0.1, 0.5), (0.7, 0.7, 0.5), (0.3, 0.3, 0.05)]
     seen = iter(epochs)
-    monkeypatch.setattr(fit_module, "evaluate", lambda *a, **k: dict(zip(names, next(seen), strict=True)))
+    monkeypatch.setattr(epochs_module, "evaluate", lambda *a, **k: dict(zip(names, next(seen), strict=True)))
     head = kbz.heads.Classification(["bad", "good"])
-    watch = fit_module._BestEpoch(head, tiny.tokenizer(), tiny.mood_table(), Settings(epochs=5, monitor=monitor))
+    watch = epochs_module.Epochs(head, tiny.tokenizer(), tiny.mood_table(), Settings(epochs=5, monitor=monitor))
     watch.set_model(SimpleNamespace(get_weights=list, distribute_strategy=tf.distribute.get_strategy()))
     for epoch in range(5):
         watch.on_epoch_end(epoch, {"loss": 1.5})

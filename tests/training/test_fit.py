@@ -6,9 +6,11 @@ import tiny
 from sklearn.utils.class_weight import compute_class_weight
 
 import keras_bert_zoo as kbz
+from keras_bert_zoo.data.sizes import order_by_size
 from keras_bert_zoo.errors import ConfigError, DataError
+from keras_bert_zoo.training import epochs as epochs_module
 from keras_bert_zoo.training import fit as fit_module
-from keras_bert_zoo.training.evaluation import evaluate, order_by_size, predict_logits
+from keras_bert_zoo.training.evaluation import evaluate, predict_logits
 from keras_bert_zoo.training.fit import Settings, fit
 
 HEAD = kbz.heads.Classification(["bad", "good"], dropout=0.01)
@@ -69,7 +71,7 @@ def test_figures_are_in_every_epoch_and_the_best_weights_are_kept(monkeypatch):
         kept.append(model.get_weights())
         return {"accuracy": next(seen), "loss": 1.0}
 
-    monkeypatch.setattr(fit_module, "evaluate", figures)
+    monkeypatch.setattr(epochs_module, "evaluate", figures)
     bundle, history = _fit(Settings(epochs=4, learning_rate=1e-3, **SMALL), validation=tiny.mood_table())
     assert history.best == 1  # the first of two equals
     assert [epoch["val_accuracy"] for epoch in history.epochs] == [0.4, 0.9, 0.9, 0.1]
@@ -82,7 +84,7 @@ def test_figures_are_in_every_epoch_and_the_best_weights_are_kept(monkeypatch):
 @pytest.mark.parametrize(("patience", "epochs"), [pytest.param(None, 6, marks=pytest.mark.slow), (2, 4)])
 def test_patience_ends_a_run_that_stands_still(monkeypatch, patience, epochs):
     seen = iter([0.4, 0.8, 0.5, 0.5, 0.5, 0.5])
-    monkeypatch.setattr(fit_module, "evaluate", lambda *a, **k: {"accuracy": next(seen)})
+    monkeypatch.setattr(epochs_module, "evaluate", lambda *a, **k: {"accuracy": next(seen)})
     settings = Settings(epochs=6, patience=patience, **SMALL)
     _, history = _fit(settings, train=tiny.mood_table(), validation=tiny.mood_table())
     assert (len(history.epochs), history.best) == (epochs, 1)

@@ -3,6 +3,7 @@
 import language_oracle as oracle
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_bert_zoo.training.masked_lm import MaskedLMAccuracy, MaskedLMLoss, Perplexity
 
@@ -44,3 +45,24 @@ def test_metrics_count_every_place_of_every_batch_alike():
     assert float(accuracy.result()) == pytest.approx(right / count, rel=1e-6)
     assert 0.2 < right / count < 0.8
     assert float(perplexity.result()) == pytest.approx(np.exp(loss / count), rel=1e-5)
+
+
+@pytest.mark.parametrize("far", [0, 1e4], ids=["near", "exp would overflow"])
+def test_gradient(far):
+    logits, ids, weights, targets = batch(4)
+    logits[2, 1] += far
+    z = tf.Variable(logits)
+    with tf.GradientTape() as tape:
+        loss = MaskedLMLoss()(targets, z)
+    shares = np.exp(logits - logits.max(-1, keepdims=True).astype("float64"))
+    shares /= shares.sum(-1, keepdims=True)
+    shares[np.arange(B)[:, None], np.arange(M), ids] -= 1
+    np.testing.assert_allclose(
+        tape.gradient(loss, z), shares * (weights / (weights.sum() + 1e-5))[..., None], rtol=1e-5, atol=1e-8
+    )
+
+
+def test_of_equal_logits_the_first_is_the_best():
+    accuracy = MaskedLMAccuracy()
+    accuracy.update_state(np.float32([[[1, 1], [2, 1]]]), np.float32([[[0, 7, 7], [0, 7, 7]]]))
+    assert float(accuracy.result()) == 0.5

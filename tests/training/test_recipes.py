@@ -78,6 +78,12 @@ def test_layouts_are_those_of_training():
         ({"checkpoint_every": 150}, "checkpoint_every is 150, it must be a multiple of log_every"),
         ({"shuffle_block": 0}, "shuffle_block is 0"),
         ({"keep_checkpoints": 0}, "keep_checkpoints is 0"),
+        ({"rematerialize": 1}, "rematerialize is 1, it must be true or false"),
+        ({"jit_compile": "yes"}, "jit_compile is 'yes', it must be true or false"),
+        ({"jit_compile": True, "layout": "packed"}, "layout is 'packed', but jit_compile is true: a packed batch has"),
+        ({"jit_compile": True, "shapes": "trimmed"}, "XLA would compile anew for every length. Take 'fixed'."),
+        ({"jit_compile": True, "pack_sequences": 8}, "pack_sequences is 8, but jit_compile is true"),
+        ({"jit_compile": True, "determinism": "on"}, "TensorFlow then compiles nothing. Take 'off'."),
     ],
 )
 def test_what_makes_no_run(values, told):
@@ -85,6 +91,13 @@ def test_what_makes_no_run(values, told):
     with pytest.raises(ConfigError) as caught:
         Recipe.from_dict(whole)
     assert told in str(caught.value)
+
+
+def test_what_auto_means_under_xla():
+    plain, compiled = (Recipe([Phase("a", 90)], jit_compile=jit) for jit in (False, True))
+    assert (plain.trimmed, plain.trained_layout) == (True, "auto")
+    assert (compiled.trimmed, compiled.trained_layout) == (False, "padded")
+    assert not Recipe([Phase("a", 90)], shapes="fixed").trimmed
 
 
 def test_schedules_are_the_recipe_s_or_the_phases():

@@ -1,6 +1,7 @@
 """Strategies by name, and devices that are not there."""
 
 import socket
+from types import SimpleNamespace
 
 import pytest
 import tensorflow as tf
@@ -65,13 +66,61 @@ def test_tensorflow_s_own_resolvers_are_taken():
     resolvers = tf.distribute.cluster_resolver
     spec = tf.train.ClusterSpec({"chief": ["a:1"], "worker": ["b:2", "c:3"]})
     resolver = resolvers.SimpleClusterResolver(spec, task_type="worker", task_id=1)
-    assert module._resolved(resolver) == Cluster(["a:1", "b:2", "c:3"], 2, "SimpleClusterResolver")
+    assert module._resolved(resolver, 5) == Cluster(["a:1", "b:2", "c:3"], 2, "SimpleClusterResolver")
     resolver = resolvers.SimpleClusterResolver(spec, task_type="chief", task_id=0)
-    assert module._resolved(resolver).index == 0
+    assert module._resolved(resolver, 5).index == 0
     for jobs, task in (({}, 0), ({"worker": ["a:1"], "ps": ["b:1"]}, 0), ({"worker": ["a:1"]}, None)):
         resolver = resolvers.SimpleClusterResolver(tf.train.ClusterSpec(jobs), task_type="worker", task_id=task)
-        with pytest.raises(ConfigError, match=r"multi_worker: the resolver knows the jobs .* want jobs 'worker' and"):
+        with pytest.raises(ConfigError, match=r"the SimpleClusterResolver knows the jobs .* want jobs 'worker' and"):
             kbz.strategy("multi_worker", cluster=resolver)
+
+
+class Kubernetes:
+    """Stands for the client of Kubernetes' API: its pods are these lists of (name, node's address, phase) in turn."""
+
+    def __init__(self, *answers):
+        self.answers, self.selectors = list(answers), []
+
+    def list_pod_for_all_namespaces(self, label_selector):
+        self.selectors.append(label_selector)
+        pods = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return SimpleNamespace(
+            items=[
+                SimpleNamespace(
+                    metadata=SimpleNamespace(name=name), status=SimpleNamespace(host_ip=address, phase=phase)
+                )
+                for name, address, phase in pods
+            ]
+        )
+
+
+def test_the_resolver_that_asks_kubernetes_itself(monkeypatch):
+    monkeypatch.setattr(module, "_PAUSE", 0.01)
+    pods = [("bert-1", "10.0.0.2", "Running"), ("bert-0", "10.0.0.1", "Running")]
+    starting = [("bert-1", "10.0.0.2", "Pending"), *pods[1:]]
+
+    def resolver(client, **place):
+        labels = {"worker": ["app=bert"]}
+        made = tf.distribute.cluster_resolver.KubernetesClusterResolver(labels, 2222, override_client=client)
+        for name, value in place.items():
+            setattr(made, name, value)
+        return made
+
+    client = Kubernetes(starting, starting, pods)  # pods that still start are waited for
+    cluster = module._resolved(resolver(client, task_type="worker", task_id=1), timeout=30)
+    assert cluster == Cluster(["10.0.0.1:2222", "10.0.0.2:2222"], 1, "KubernetesClusterResolver")
+    assert client.selectors == ["app=bert"] * 3
+    words = 'no whole cluster within 0.03 seconds: Pod "bert-1" is not running; phase: "Pending". Look at that worker'
+    with pytest.raises(ClusterError, match=words):
+        module._resolved(resolver(Kubernetes(starting), task_type="worker", task_id=1), timeout=0.03)
+    with pytest.raises(ConfigError, match=r"the task None None; .*: set its task_type and task_id where it cannot"):
+        kbz.strategy("multi_worker", cluster=resolver(Kubernetes(pods)))
+    # It tells the nodes' addresses, so that a node has room for one pod.
+    crowded = [(name, "10.0.0.1", phase) for name, _, phase in pods]
+    with pytest.raises(
+        ConfigError, match=r"KubernetesClusterResolver: 10.0.0.1:2222 is the address of several workers"
+    ):
+        kbz.strategy("multi_worker", cluster=resolver(Kubernetes(crowded), task_type="worker", task_id=1))
 
 
 def test_workers_of_one_host_share_its_gpus(monkeypatch):

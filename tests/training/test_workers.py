@@ -46,14 +46,6 @@ def start(mode, root, count):
     ]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _determinism_ends_here():
-    yield
-    from tensorflow.python.framework import config
-
-    config.disable_op_determinism()
-
-
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("cluster")
@@ -110,7 +102,7 @@ def test_a_signal_that_one_gets_stops_all_after_a_checkpoint_and_the_run_goes_on
     assert [each["stopped"] for each in told] == [[signal.SIGTERM, told[0]["stopped"][1]]] * 2
     step = told[0]["stopped"][1]
     assert 3 < step < cluster_process.STEPS
-    assert told[0]["left"][0] == "settings.json"
+    assert told[0]["left"][:2] == ["replaced.json", "settings.json"]
     assert told[0]["left"][-1] == f"step-{step:09}.safetensors"
     one = cluster_process.pretrain(root, "default", root / "one")
     for each in told:
@@ -216,16 +208,20 @@ def final(root):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("victim", [2, 0])
-def test_a_worker_that_is_killed_ends_all_and_the_cluster_goes_on_to_the_same_weights(root, tmp_path, victim):
+@pytest.mark.parametrize(("mode", "count", "victim"), [("pretrain", 3, 2), ("pretrain", 3, 0), ("finetune", 2, 1)])
+def test_a_worker_that_is_killed_ends_all_and_the_cluster_goes_on_to_the_same_weights(
+    root, tmp_path, mode, count, victim
+):
     for name in ("data", "held", "vocab.txt"):
         for place in ("whole", "broken"):
             (tmp_path / place).mkdir(exist_ok=True)
             (tmp_path / place / name).symlink_to(root / name)
-    processes = start("pretrain", tmp_path / "whole", 3)
-    assert [process.communicate(timeout=900)[0].split()[-1] for process in processes] == ["done"] * 3
+    for place in ("whole", "broken"):
+        kbz.save(tiny.bundle(config=tiny.CONFIG.replace(num_hidden_layers=1)), tmp_path / place / "bert")
+    processes = start(mode, tmp_path / "whole", count)
+    assert [process.communicate(timeout=900)[0].split()[-1] for process in processes] == ["done"] * count
 
-    processes = start("pretrain", tmp_path / "broken", 3)
+    processes = start(mode, tmp_path / "broken", count)
     until_step(processes[victim], 21)
     processes[victim].kill()
     others = [process for index, process in enumerate(processes) if index != victim]
@@ -236,11 +232,28 @@ def test_a_worker_that_is_killed_ends_all_and_the_cluster_goes_on_to_the_same_we
     processes[victim].communicate()
     assert (tmp_path / "broken" / "run" / "unfinished").is_dir()
 
-    processes = start("pretrain", tmp_path / "broken", 3)
+    processes = start(mode, tmp_path / "broken", count)
     outputs = [process.communicate(timeout=900)[0] for process in processes]
-    assert [output.split()[-1] for output in outputs] == ["done"] * 3
-    assert int(outputs[0].split()[1]) > 18  # it did not begin anew
+    assert [output.split()[-1] for output in outputs] == ["done"] * count
+    first = next(line for line in outputs[0].splitlines() if line.startswith("step "))
+    assert int(first.split()[1]) > 18  # it did not begin anew
     want, got = final(tmp_path / "whole"), final(tmp_path / "broken")
     assert want.keys() == got.keys()
     for name, value in want.items():
         np.testing.assert_array_equal(got[name], value, err_msg=name)
+    if mode == "finetune":  # the figures of all workers' rows, of the epoch that was cut, too
+        told = [json.loads((tmp_path / place / "run/history.json").read_text()) for place in ("whole", "broken")]
+        for one, other in zip(*(each["epochs"] for each in told), strict=True):
+            assert one == pytest.approx(other, rel=1e-6)
+
+
+@pytest.mark.slow
+def test_a_signal_that_one_worker_of_a_fine_tuning_gets_stops_both(root, tmp_path):
+    kbz.save(tiny.bundle(config=tiny.CONFIG.replace(num_hidden_layers=1)), tmp_path / "bert")
+    processes = start("finetune", tmp_path, 2)
+    until_step(processes[1], 9)
+    processes[1].send_signal(signal.SIGTERM)
+    outputs = [process.communicate(timeout=300) for process in processes]
+    (step,) = {output.split()[-1] for output, _ in outputs}
+    assert [output.splitlines()[-1] for output, _ in outputs] == [f"stopped {step}"] * 2, outputs
+    assert (tmp_path / f"run/unfinished/step-{int(step):09}.safetensors").exists()

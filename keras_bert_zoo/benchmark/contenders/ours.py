@@ -112,7 +112,7 @@ def _training(setup: Setup, name: str, dtype: str) -> Way:
 
 
 def _given(name: str) -> dict[str, Any]:
-    return {} if name == "fp32" else {"dtype": DTYPES[name]}
+    return {} if name == "fp32" else {"precision": DTYPES[name]}
 
 
 def _answering(setup: Setup, name: str, *, latency: bool) -> Way:

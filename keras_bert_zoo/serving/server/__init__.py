@@ -1,0 +1,1 @@
+"""A local server with TensorFlow Serving's REST and gRPC APIs."""

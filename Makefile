@@ -59,6 +59,8 @@ supported:
 
 $(VENV)/.made: | supported
 	$(PYTHON) -m venv $(VENV)
+	# Debian 12's own pip builds seqeval, which is published as source alone, in a way that fails.
+	$(VENV)/bin/python -m pip --disable-pip-version-check install -q --upgrade pip
 	touch $@
 
 $(VENV)/.base: $(VENV)/.made setup.cfg $(wildcard $(LOCK))

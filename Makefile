@@ -26,13 +26,13 @@ pytest: $(VENV)/.test
 
 # What takes long and is shown in short by other tests.
 test-slow: $(VENV)/.test
-	$(VENV)/bin/pytest -q -m slow $(ARGS) tests
+	$(VENV)/bin/pytest -q -m slow --timeout 3600 $(ARGS) tests
 
 # Opt-in proof: the real transformers, on PyTorch, reads what we wrote and writes what we read.
 TORCH ?= torch
 test-transformers: $(VENV)/.test
 	$(PIP) $(TORCH) transformers
-	$(VENV)/bin/pytest -q -m transformers tests
+	$(VENV)/bin/pytest -q -m transformers --timeout 3600 tests
 
 # Beside every peer there is, in one run; benchmarks/README.md.
 benchmark: $(VENV)/.base

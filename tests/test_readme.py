@@ -84,7 +84,14 @@ def test_the_commands(place, monkeypatch):
     from click.testing import CliRunner
 
     from keras_bert_zoo.cli import main
+    from keras_bert_zoo.serving.server.run import _Server
 
+    serve = _Server.run
+
+    def serve_until_it_listens(server, listen):
+        serve(server, lambda addresses: (listen(addresses), server.stop()))
+
+    monkeypatch.setattr(_Server, "run", serve_until_it_listens)
     monkeypatch.chdir(place)
     ran = []
     for line in shell_lines():
@@ -97,6 +104,8 @@ def test_the_commands(place, monkeypatch):
         arguments = ["weights" if word == PRESET else word for word in words[1:]]
         if "train" in arguments:
             arguments += ["--epochs", "1"]
+        if "serve" in arguments:  # the usual ports may be taken
+            arguments += ["--port", "0", "--grpc-port", "0"]
         result = CliRunner().invoke(main, arguments, input=given)
         assert result.exit_code == 0, f"{line}\n{result.output}"
         ran.append((words[1], result.stdout))
@@ -109,6 +118,7 @@ def test_the_commands(place, monkeypatch):
         "convert",
         "presets",
         "estimate",
+        "serve",
     ]
     out = [text for _, text in ran]
     assert "val_accuracy" in out[0]
@@ -119,6 +129,7 @@ def test_the_commands(place, monkeypatch):
     assert "hidden_act 'gelu_erf' -> 'gelu_tanh'" in out[5]
     assert PRESET in out[6]
     assert "1,024 x a100-80gb" in out[7]
+    assert re.search(r"(?m)^REST   http://127.0.0.1:[1-9]\d+/v1/models/NAME:predict$", out[8])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -137,9 +137,9 @@ class Served(Process):
         self.path = f"/v1/models/{Path(model).resolve().name}:predict"
 
     def ask(self, texts: list[str], singles: int, count: int, clients: int) -> dict[str, float]:
-        one, _, _ = self.load(texts, singles, 1)
+        one, _ = self.load(texts, singles, 1)
         begun = used(self.pid)
-        many, seconds, _ = self.load(texts, count, clients)
+        many, seconds = self.load(texts, count, clients)
         cpu = used(self.pid) - begun
         return {
             **told("one", one),
@@ -149,35 +149,62 @@ class Served(Process):
             "MiB": resident(self.pid) / 2**20,
         }
 
-    def load(self, texts: list[str], count: int, clients: int) -> tuple[list[float], float, int]:
-        """Ask `count` single texts, so many at once, and return the times, the whole time and the bytes."""
+    def load(self, texts: list[str], count: int, clients: int) -> tuple[list[float], float]:
+        """Ask `count` single texts, so many at once, and return the times and the whole time."""
         import uvloop
 
         bodies = [json.dumps({"instances": [texts[i % len(texts)]]}).encode() for i in range(count)]
         head = f"POST {self.path} HTTP/1.1\r\nHost: x\r\nContent-Length: "
         asked = iter([f"{head}{len(body)}\r\n\r\n".encode() + body for body in bodies])
         times: list[float] = []
-        size = 0
-
-        async def client() -> None:
-            nonlocal size
-            reader, writer = await asyncio.open_connection(self.url.hostname, self.url.port)
-            for request in asked:
-                begun = time.perf_counter()
-                writer.write(request)
-                answer = await reader.readuntil(b"\r\n\r\n")
-                assert answer.startswith(b"HTTP/1.1 200"), answer
-                length = int(answer.split(b"content-length: ")[1].split(b"\r\n")[0])
-                size += len(await reader.readexactly(length))
-                times.append(time.perf_counter() - begun)
-            writer.close()
 
         async def all_clients() -> float:
+            loop = asyncio.get_running_loop()
             begun = time.perf_counter()
-            await asyncio.gather(*(client() for _ in range(clients)))
+            made = [
+                await loop.create_connection(lambda: Client(asked, times), self.url.hostname, self.url.port)
+                for _ in range(clients)
+            ]
+            await asyncio.gather(*(client.over for _, client in made))
             return time.perf_counter() - begun
 
-        return times, uvloop.run(all_clients()), size
+        return times, uvloop.run(all_clients())
+
+
+class Client(asyncio.Protocol):
+    """A client that takes little of the processor: it sends the next request as soon as its answer is whole."""
+
+    def __init__(self, asked: Iterator[bytes], times: list[float]) -> None:
+        self.asked, self.times = asked, times
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        self.ask()
+
+    def ask(self) -> None:
+        request = next(self.asked, None)
+        if request is None:
+            self.over.set_result(None)
+            self.transport.close()
+            return
+        self.answer = b""
+        self.begun = time.perf_counter()
+        self.transport.write(request)
+
+    def data_received(self, data: bytes) -> None:
+        self.answer += data
+        head, found, body = self.answer.partition(b"\r\n\r\n")
+        if not found:
+            return
+        assert head.startswith(b"HTTP/1.1 200"), self.answer
+        if len(body) == int(head.split(b"content-length: ")[1].split(b"\r\n")[0]):
+            self.times.append(time.perf_counter() - self.begun)
+            self.ask()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.over.done():
+            self.over.set_exception(error or ConnectionError("The server closed the connection."))
 
 
 class Direct(Process):

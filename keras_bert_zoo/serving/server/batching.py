@@ -1,4 +1,8 @@
-"""Requests of many clients, answered together: a free runner takes what waits, and nobody waits for company."""
+"""Requests of many clients, answered together: a free runner takes what waits.
+
+While another runner computes, and keeps the processor busy, it lets those come that follow close on one another, for
+half a batch costs more than half of one.  A request that is alone never waits for company.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +23,9 @@ from keras_bert_zoo.serving.server.refusals import Refused
 
 Outputs = dict[str, np.ndarray]
 Key = tuple[Any, ...]
+# Seconds within which the next of a burst comes, clients that are answered together and ask again, on busy cores.
+# Measured with 64 clients on two cores: 77 batches where 2,400 texts make 75, and 126 without.
+_ON_THE_WAY = 0.006
 _LOG = logging.getLogger(__name__)
 
 
@@ -44,7 +51,9 @@ class Batcher:
         self._limits, self._seen = limits, seen
         self._waiting: OrderedDict[Key, deque[_Task]] = OrderedDict()
         self._size = 0
+        self._awake, self._computing = 0, 0  # runners: those that look for requests or answer some, and the latter
         self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._runners = ThreadPoolExecutor(limits.runners, thread_name_prefix="runner")
 
     @property
@@ -64,7 +73,12 @@ class Batcher:
             loaded.hold()
             self._waiting.setdefault((loaded, name, shapes), deque()).append(task)
             self._size += 1
-        self._runners.submit(self._work).add_done_callback(_note_fault)
+            if self._size == self._limits.batch:
+                self._changed.notify_all()
+            wakes = self._awake < self._limits.runners
+            self._awake += wakes
+        if wakes:
+            self._runners.submit(self._work)
         return await task.future
 
     def close(self) -> None:
@@ -72,8 +86,17 @@ class Batcher:
         self._runners.shutdown(wait=True)
 
     def _work(self) -> None:
-        """Answer one batch, where one is left: each request calls for a runner, and a runner takes several."""
-        tasks = self._take()
+        """Answer batches while there are some."""
+        while tasks := self._take():
+            try:
+                self._answer_all(tasks)
+            except Exception:  # noqa: BLE001  (what no request should be able to bring about)
+                _LOG.exception("A batch failed.")
+            with self._lock:
+                self._computing -= 1
+                self._changed.notify_all()
+
+    def _answer_all(self, tasks: Sequence[_Task]) -> None:
         live = [task for task in tasks if not task.future.cancelled()]  # those whose client waits still
         answers: list[Outputs | Refused] = []
         try:
@@ -86,10 +109,13 @@ class Batcher:
             _hand_out(live, answers or [lost] * len(live))
 
     def _take(self) -> list[_Task]:
-        """Return the requests that have waited longest and can be asked together."""
+        """Return the requests that have waited longest and can be asked together; none where the runner may rest."""
         with self._lock:
+            self._let_come()
             if not self._waiting:
+                self._awake -= 1
                 return []
+            self._computing += 1
             key, queue = next(iter(self._waiting.items()))
             taken, rows = [queue.popleft()], 0
             while queue:
@@ -103,6 +129,13 @@ class Batcher:
                 del self._waiting[key]
             self._size -= len(taken)
             return taken
+
+    def _let_come(self) -> None:
+        """While another runner computes, wait as long as requests keep coming and are not enough for a batch."""
+        before = 0
+        while self._computing and before < self._size < self._limits.batch:
+            before = self._size
+            self._changed.wait(_ON_THE_WAY)
 
     def _answer(self, tasks: Sequence[_Task]) -> list[Outputs | Refused]:
         first = tasks[0]
@@ -146,13 +179,6 @@ def _used(strings: np.ndarray) -> int:
     """Return how many columns [B,E,...] come before those in which every string is empty: padding."""
     filled = (strings != b"").any(axis=tuple(axis for axis in range(strings.ndim) if axis != 1))
     return int(np.flatnonzero(filled)[-1]) + 1 if filled.any() else 0
-
-
-def _note_fault(work: Future[None]) -> None:
-    """Log what no request should be able to bring about."""
-    fault = work.exception()
-    if fault is not None:
-        _LOG.error("A batch failed.", exc_info=fault)
 
 
 def _hand_out(tasks: Sequence[_Task], answers: Sequence[Outputs | Refused]) -> None:

@@ -90,9 +90,12 @@ async def read_body(scope: dict[str, Any], receive: Any, most: int, patience: fl
     headers = dict(scope["headers"])
     told = headers.get(b"content-length", b"")
     large = told.isdigit() and int(told) > most
-    too_large = Refused("RESOURCE_EXHAUSTED", f"The body has more than {most} bytes.", http=413)
+
+    def too_large() -> Refused:
+        return Refused("RESOURCE_EXHAUSTED", f"The body has more than {most} bytes.", http=413)
+
     if large and (b"expect" in headers or int(told) > _SWALLOWED * most):
-        raise too_large
+        raise too_large()
     parts: list[bytes] = []
     size = 0
     while True:
@@ -107,13 +110,13 @@ async def read_body(scope: dict[str, Any], receive: Any, most: int, patience: fl
         if size > most:
             large, parts = True, []
         if size > _SWALLOWED * most:
-            raise too_large
+            raise too_large()
         if not large:
             parts.append(message.get("body", b""))
         if not message.get("more_body"):
             break
     if large:
-        raise too_large
+        raise too_large()
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 

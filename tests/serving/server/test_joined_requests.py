@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_bert_zoo.serving.json_values import Spec
+from keras_bert_zoo.serving.server import batching
 from keras_bert_zoo.serving.server.batching import Batcher, parted
 from keras_bert_zoo.serving.server.limits import Limits
 from keras_bert_zoo.serving.server.loaded import Loaded, check_tensors
@@ -145,6 +146,32 @@ def test_too_many_are_told_so_at_once(words):
     answers, _ = together(words, requests, waiting=2)
     assert [type(each) for each in answers] == [dict, dict, Refused]
     assert (answers[2].code, answers[2].http) == ("UNAVAILABLE", 503)
+
+
+@pytest.mark.parametrize("count", [3, 2])
+def test_beside_a_runner_that_computes_a_burst_is_one_batch(words, monkeypatch, count):
+    """It is complete once it fills a batch, or once the other runner is done."""
+    monkeypatch.setattr(batching, "_ON_THE_WAY", 20)
+    seen = []
+    batcher = Batcher(Limits(batch=3, runners=2), lambda *each: seen.append((each[0], *each[2:])))
+    gate = Gate(words)
+
+    async def ask():
+        first = asyncio.ensure_future(batcher.ask(gate, "busy", {}, None))
+        await asyncio.to_thread(gate.entered.wait, 20)
+        rest = []
+        for text in "abc"[:count]:
+            rest.append(asyncio.ensure_future(batcher.ask(words, "serving_default", {"text": strings(text)}, 1)))
+            await asyncio.sleep(0)
+        if count == 2:
+            gate.opened.set()
+        await asyncio.gather(*rest)
+        gate.opened.set()
+        await first
+
+    asyncio.run(ask())
+    batcher.close()
+    assert sorted(seen) == [("gate", 1, 1), ("words", count, count)]
 
 
 def test_nobody_computes_for_a_client_who_has_gone(words):

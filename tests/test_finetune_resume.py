@@ -148,7 +148,7 @@ def test_killed_at_three_random_moments(root, whole, tmp_path):
     [
         {"rematerialize": True, "layout": "padded", "gradient_accumulation": 2},
         {"precision": "mixed_float16", "freeze_layers": 1, "layer_decay": 0.7},
-        {"jit_compile": True, "pad_to": 9, "drop_remainder": True, "class_weight": "balanced"},
+        {"jit_compile": True, "determinism": "auto", "pad_to": 9, "drop_remainder": True, "class_weight": "balanced"},
     ],
     ids=["rematerialised", "float16", "xla"],
 )

@@ -60,10 +60,10 @@ def finetune(
     `source` is what `load` takes, or a bundle; a head it has is replaced, see `Bundle.attach`.  The folder also holds
     `history.json`, `training.png` and a model card that cites `command` and `data`; the history keeps `read`, which
     tells how the tables are read again, see `data.reading.read_part`.  With `out`, or `determinism="on"`, the same seed
-    gives the same bits on the same machine.  With `out` the run can be killed at any moment: the same call goes on where
-    the newest checkpoint stands, and ends with the same weights as if nothing had happened.  Ctrl-C and SIGTERM save a checkpoint
-    first, then raise `stopping.Stopped`.  `devices` is a strategy or the name of one, see `strategy`; in a cluster
-    every process makes this call, and the chief alone writes, to its `out`.
+    gives the same bits on the same machine.  With `out` the run can be killed at any moment: the same call goes on
+    where the newest checkpoint stands, and ends with the same weights as if nothing had happened.  Ctrl-C and SIGTERM
+    save a checkpoint first, then raise `stopping.Stopped`.  `devices` is a strategy or the name of one, see `strategy`;
+    in a cluster every process makes this call, and the chief alone writes, to its `out`.
     Raises: ConfigError where `out` holds something else and `overwrite` is false, ClusterError where workers differ or
     one is lost, CheckpointError, and all that its parts raise.
     """

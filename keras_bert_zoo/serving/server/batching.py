@@ -12,7 +12,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,23 +78,24 @@ class Batcher:
             wakes = self._awake < self._limits.runners
             self._awake += wakes
         if wakes:
-            self._runners.submit(self._work)
+            self._call_runner()
         return await task.future
 
     def close(self) -> None:
         """Finish what waits, and end the runners."""
         self._runners.shutdown(wait=True)
 
+    def _call_runner(self) -> None:
+        self._runners.submit(self._work).add_done_callback(_note_fault)
+
     def _work(self) -> None:
         """Answer batches while there are some."""
-        while tasks := self._take():
-            try:
+        try:
+            while tasks := self._take():
                 self._answer_all(tasks)
-            except Exception:  # noqa: BLE001  (what no request should be able to bring about)
-                _LOG.exception("A batch failed.")
-            with self._lock:
-                self._computing -= 1
-                self._changed.notify_all()
+        except BaseException:  # what no request should be able to bring about: another takes this one's place
+            self._call_runner()
+            raise
 
     def _answer_all(self, tasks: Sequence[_Task]) -> None:
         live = [task for task in tasks if not task.future.cancelled()]  # those whose client waits still
@@ -103,6 +104,9 @@ class Batcher:
             if live:
                 answers = self._answer(live)
         finally:  # whatever happens, nobody is left waiting
+            with self._lock:
+                self._computing -= 1
+                self._changed.notify_all()
             for task in tasks:
                 task.loaded.release()
             lost = Refused("INTERNAL", "The server failed on this request; its log tells why.")
@@ -179,6 +183,13 @@ def _used(strings: np.ndarray) -> int:
     """Return how many columns [B,E,...] come before those in which every string is empty: padding."""
     filled = (strings != b"").any(axis=tuple(axis for axis in range(strings.ndim) if axis != 1))
     return int(np.flatnonzero(filled)[-1]) + 1 if filled.any() else 0
+
+
+def _note_fault(work: Future[None]) -> None:
+    """Log what ended a runner."""
+    fault = work.exception()
+    if fault is not None:
+        _LOG.error("A batch failed.", exc_info=fault)
 
 
 def _hand_out(tasks: Sequence[_Task], answers: Sequence[Outputs | Refused]) -> None:

@@ -119,6 +119,7 @@ def test_answer_questions(folders, tmp_path):
     assert told["start"].numpy().tolist() == [14]
 
 
+@pytest.mark.slow  # the head's commands are tried elsewhere
 def test_choose_endings(folders, tmp_path):
     rows = ["sent1,sent2,ending0,ending1,label"]
     for i, (good, bad) in enumerate(zip(tiny.GOOD * 20, tiny.BAD * 20, strict=True)):
@@ -137,6 +138,7 @@ def test_choose_endings(folders, tmp_path):
     assert answer(text=tf.constant(["the end"]), choices=tf.constant(choices))["choice"].numpy().tolist() == [1]
 
 
+@pytest.mark.slow  # the head's commands are tried elsewhere
 def test_embed_sentences(folders, tmp_path):
     (tmp_path / "lines.txt").write_text("\n".join(tiny.GOOD + tiny.BAD) + "\n")
     kbz.data.Table.from_lists(tiny.GOOD, None, tiny.BAD).write(tmp_path / "pairs.tsv")

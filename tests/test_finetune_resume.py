@@ -84,6 +84,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(root, whole, tmp_path):
     assert sorted(os.listdir(out)) == sorted(os.listdir(whole[1]))
 
 
+@pytest.mark.slow  # tests/cli/test_train.py does this with Ctrl-C
 def test_a_signal_saves_a_checkpoint_and_the_same_call_goes_on(root, whole, tmp_path, monkeypatch, capsys):
     run, _ = whole
     out = tmp_path / "run"

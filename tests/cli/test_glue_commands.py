@@ -74,6 +74,10 @@ def test_what_is_said_explicitly_wins(folders, files, tmp_path):
     config = json.loads((tmp_path / "a" / "zoo.json").read_text())["head"]["config"]
     assert (config["labels"], config["dropout"]) == (["1", "0"], 0.5)
     assert json.loads((tmp_path / "a" / "history.json").read_text())["settings"]["monitor"] == "mcc"
+
+
+@pytest.mark.slow
+def test_a_head_that_is_said_explicitly_wins(folders, files, tmp_path):
     options = ["--glue", "stsb", "--head", "classification", "--epochs", "1"]
     kbz("train", folders / "encoder", "--train", files / "sts.tsv", "--out", tmp_path / "b", *options)
     head = json.loads((tmp_path / "b" / "zoo.json").read_text())["head"]

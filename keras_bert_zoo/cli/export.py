@@ -136,11 +136,11 @@ def _measured(source: str, data: str, columns: Mapping[str, str | None], precisi
     """Return the figures of a model on the rows of a file, by precision."""
     from keras_bert_zoo.bundle import load
     from keras_bert_zoo.data.reading import reader
-    from keras_bert_zoo.heads import HEADS
+    from keras_bert_zoo.heads import reader_of
     from keras_bert_zoo.serving.precision import precision_figures
 
     bundle = load(source)
-    rows = reader("table" if bundle.head is None else HEADS[bundle.head.name].reader)(data, **columns)
+    rows = reader(reader_of(None if bundle.head is None else bundle.head.name))(data, **columns)
     return precision_figures(bundle, rows, precision, batch_size=batch_size)
 
 

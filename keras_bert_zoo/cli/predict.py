@@ -25,7 +25,7 @@ from keras_bert_zoo.cli.showing import asked as asked_for
 from keras_bert_zoo.cli.showing import shown
 from keras_bert_zoo.data.glue import read_glue, write_predictions
 from keras_bert_zoo.errors import ConfigError, DataError
-from keras_bert_zoo.heads import HEADS
+from keras_bert_zoo.heads import reader_of
 
 if TYPE_CHECKING:
     from keras_bert_zoo.data.tables import Table
@@ -129,7 +129,7 @@ class _Loaded:
         head = self._bundle.head
         if head is None:
             raise ConfigError(f"{source} is an encoder without a head: it has no answers. Fine-tune it (kbz train).")
-        self.kind = HEADS[head.name].reader
+        self.kind = reader_of(head.name)
         self.ranks = {name: head.ranks.get(name, 1) for name in head.columns}
 
     def columns(self, table: Table) -> Columns:
@@ -155,7 +155,7 @@ class _Served:
         self.source, self._model, self._say = str(model), model, say
         signature = model.signature()
         head = head_of(signature.outputs)
-        self.kind = HEADS[head].reader if head else "table"
+        self.kind = reader_of(head)
         self.ranks = signature.ranks
 
     def columns(self, table: Table) -> Columns:

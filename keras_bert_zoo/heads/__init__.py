@@ -50,7 +50,22 @@ ARCHITECTURES: dict[tuple[str, str | None], str | None] = {
 
 _CLASSES = {entry.class_name: entry.module for entry in HEADS.values()}
 
-__all__ = ["ARCHITECTURES", "HEADS", "arguments", "for_labels", "from_huggingface", "make", "summaries", *_CLASSES]
+__all__ = [
+    "ARCHITECTURES",
+    "HEADS",
+    "arguments",
+    "for_labels",
+    "from_huggingface",
+    "make",
+    "reader_of",
+    "summaries",
+    *_CLASSES,
+]
+
+
+def reader_of(name: str | None) -> str:
+    """Return which of `data.reading.READERS` reads a head's files; without a head they are plain tables."""
+    return HEADS[name].reader if name else "table"
 
 
 def make(name: str, config: Mapping[str, Any]) -> Any:

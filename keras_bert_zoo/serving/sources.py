@@ -50,7 +50,7 @@ class Source:
         name = None if self.head is None else self.head.name
         if self.source is None and answerer is not None:
             name = head_of(answerer.signature().outputs)
-        return heads.HEADS[name].reader if name else "table"
+        return heads.reader_of(name)
 
     def table(self) -> tuple[str, Table]:
         """Read the rows that training was measured on, and return the name of that part of its data and them.
